@@ -1,0 +1,1 @@
+"""Inference for Korean bi-encoders: no Flask, no environment variables, no HTTP."""

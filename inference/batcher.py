@@ -1,0 +1,364 @@
+"""One thread that owns the model, and the bounded queue in front of it.
+
+Callers hand token ids over and wait. The thread takes what waits, fills a batch up to a token
+budget, runs it, answers, and repeats; requests gather while the model works, so there is no linger
+timer. Padding costs as much as text, so the budget counts texts times the longest of them.
+"""
+
+import logging
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from inference import metrics
+from inference.encoders.base import Encoder, OutOfMemory
+from inference.errors import (
+    DeadlineExceeded,
+    ModelUnavailable,
+    Overloaded,
+    SsangError,
+    TooLarge,
+)
+from inference.job import Job, Usage, fill_batch
+from inference.similarity import Vectors
+
+log = logging.getLogger(__name__)
+
+# After so many deaths the model's thread is not started again.
+_MAX_RESTARTS = 5
+
+_WATCH_INTERVAL_S = 1.0
+
+
+class State(StrEnum):
+    """What the model can do now."""
+
+    LOADING = "loading"
+    READY = "ready"
+    FAILED = "failed"
+    STOPPING = "stopping"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why the model will not answer any more.
+
+    Attributes:
+        message: one sentence.
+        while_loading: it never worked, so starting again will not help.
+    """
+
+    message: str
+    while_loading: bool
+
+
+class Batcher:
+    """The queue, the model's thread, and its supervision.
+
+    Args:
+        load: gives the encoder; called once, in the model's thread.
+        max_batch_tokens: padded tokens of a batch; 0 takes the encoder's advice.
+        max_waiting_tokens: tokens that may wait; more is refused as ``Overloaded``.
+        hang_timeout_s: a batch that takes longer has hung for good.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[], Encoder],
+        *,
+        max_batch_tokens: int = 0,
+        max_waiting_tokens: int = 262_144,
+        hang_timeout_s: float = 120.0,
+    ) -> None:
+        self._load = load
+        self._max_batch_tokens = max_batch_tokens
+        self._max_waiting_tokens = max_waiting_tokens
+        self._hang_timeout_s = hang_timeout_s
+        self._encoder: Encoder | None = None
+        self._state = State.LOADING
+        self._failure: Failure | None = None
+        self._on_failure: Callable[[Failure], None] | None = None
+        self._changed = threading.Condition()
+        self._jobs: deque[Job] = deque()
+        self._waiting_tokens = 0
+        self._running: list[tuple[Job, int]] = []
+        self._running_since = math.inf
+        self._tokens_per_s = 0.0
+        self._restarts = 0
+
+    def start(self) -> None:
+        """Starts the model's thread, which loads the model first, and the watch over it."""
+        self._start_model_thread()
+        threading.Thread(target=self._watch, name="model-watch", daemon=True).start()
+
+    def close(self) -> None:
+        """Takes no more work; what waits is still done."""
+        with self._changed:
+            if self._state is not State.FAILED:
+                self._state = State.STOPPING
+            self._changed.notify_all()
+
+    def on_failure(self, callback: Callable[[Failure], None]) -> None:
+        """Calls ``callback`` when the model has failed for good; at once if it already has."""
+        with self._changed:
+            self._on_failure = callback
+            failure = self._failure
+        if failure:
+            callback(failure)
+
+    @property
+    def state(self) -> State:
+        return self._state
+
+    @property
+    def batch_tokens(self) -> int:
+        """Padded tokens that a batch may hold."""
+        if self._encoder is None:
+            raise self._unavailable()
+        return self._max_batch_tokens or self._encoder.batch_tokens
+
+    @property
+    def encoder(self) -> Encoder:
+        """The loaded encoder.
+
+        Raises:
+            ModelUnavailable: it is still loading, has failed or is stopping.
+        """
+        if self._state is State.READY and self._encoder is not None:
+            return self._encoder
+        raise self._unavailable()
+
+    def submit(
+        self,
+        ids: Sequence[list[int]],
+        *,
+        deadline: float,
+        usage: Usage | None = None,
+        wait_for_room: bool = False,
+    ) -> Job:
+        """Puts texts in the queue.
+
+        Args:
+            ids: token ids a text, in the order they should run.
+            deadline: ``time.monotonic()`` by which they must have started.
+            usage: counts what they cost.
+            wait_for_room: wait, until the deadline, while the queue is full, rather than be
+                refused; for the later slices of a request that was admitted already.
+
+        Raises:
+            Overloaded: the queue is full.
+            DeadlineExceeded: there was no room before the deadline.
+            ModelUnavailable: the model cannot answer.
+        """
+        job = Job(ids, deadline, usage or Usage())
+        tokens = job.waiting_tokens
+        with self._changed:
+            if wait_for_room and not self._changed.wait_for(
+                lambda: self._has_room(tokens) or self._state is not State.READY,
+                timeout=max(0.0, deadline - time.monotonic()),
+            ):
+                raise _deadline_exceeded()
+            if self._state is not State.READY:
+                raise self._unavailable()
+            if not self._has_room(tokens):
+                metrics.REFUSALS.labels("waiting_tokens").inc()
+                raise self._overloaded()
+            self._jobs.append(job)
+            self._count_waiting(tokens)
+            self._changed.notify_all()
+        return job
+
+    def wait(self, job: Job) -> Vectors:
+        """The vectors (n, dim) of a job.
+
+        Raises:
+            DeadlineExceeded: it had not all started by its deadline; it is taken back.
+            Exception: whatever went wrong with its batch.
+        """
+        try:
+            return job.future.result(timeout=max(0.0, job.deadline - time.monotonic()))
+        except TimeoutError:
+            if not job.future.done() and self.withdraw(job):
+                raise _deadline_exceeded() from None
+        # The last of it runs: this ends with the batch, or when the watch calls it hung.
+        return job.future.result()
+
+    def withdraw(self, job: Job) -> bool:
+        """Takes back what of a job has not started; whether there was anything."""
+        with self._changed:
+            if job not in self._jobs:
+                return False
+            self._jobs.remove(job)
+            self._count_waiting(-job.waiting_tokens)
+            self._changed.notify_all()
+        return True
+
+    # The model's thread
+
+    def _start_model_thread(self) -> None:
+        threading.Thread(target=self._run, name="model", daemon=True).start()
+
+    def _run(self) -> None:
+        try:
+            if self._encoder is None and not self._load_encoder():
+                return
+            while batch := self._take_batch():
+                self._run_batch(batch)
+        except BaseException:
+            log.exception("the model's thread died")
+            self._restart()
+
+    def _load_encoder(self) -> bool:
+        try:
+            self._encoder = self._load()
+        except SsangError as error:
+            self._fail(Failure(error.message, while_loading=True))
+            return False
+        except Exception as error:
+            log.exception("the model could not be loaded")
+            reason = f"The model could not be loaded ({type(error).__name__}); see the log."
+            self._fail(Failure(reason, while_loading=True))
+            return False
+        with self._changed:
+            if self._state is State.LOADING:
+                self._state = State.READY
+        return True
+
+    def _take_batch(self) -> list[tuple[Job, int]]:
+        """The next batch; empty when the batcher was closed and nothing waits."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._jobs or self._state is not State.READY)
+            batch = fill_batch(self._jobs, self.batch_tokens)
+            self._jobs = deque(job for job in self._jobs if job.taken < len(job.ids))
+            self._count_waiting(-sum(len(job.ids[index]) for job, index in batch))
+            self._running, self._running_since = batch, time.monotonic()
+            self._changed.notify_all()
+        return batch
+
+    def _run_batch(self, batch: list[tuple[Job, int]]) -> None:
+        started = self._running_since
+        ids = [job.ids[index] for job, index in batch]
+        for job, index in batch:
+            if index == 0:
+                waited = started - job.submitted
+                metrics.QUEUE_WAIT.observe(waited)
+                job.usage.queue_s = waited if job.usage.queue_s is None else job.usage.queue_s
+        try:
+            vectors = self._encode(ids)
+        except Exception as error:
+            self._fail_jobs((job for job, _ in batch), error)
+            return
+        finally:
+            self._running_since = math.inf
+        seconds = time.monotonic() - started
+        self._observe(ids, seconds)
+        for usage in {id(job.usage): job.usage for job, _ in batch}.values():
+            usage.model_s += seconds
+        for (job, index), vector in zip(batch, vectors, strict=True):
+            job.put(index, vector)
+
+    def _encode(self, ids: list[list[int]]) -> Vectors:
+        assert self._encoder is not None
+        try:
+            vectors = self._encoder.encode(ids)
+        except OutOfMemory:
+            if len(ids) == 1:
+                raise TooLarge(
+                    f"A text of {len(ids[0]):,} tokens does not fit the device's memory: "
+                    "send a smaller max_length."
+                ) from None
+            half = len(ids) // 2
+            log.warning("out of memory with %d texts: trying halves", len(ids))
+            return np.concatenate([self._encode(ids[:half]), self._encode(ids[half:])])
+        if not np.isfinite(vectors).all():
+            raise ModelUnavailable(
+                "The model gave vectors that are not finite numbers: "
+                "serve it in a higher precision, such as fp32."
+            )
+        return vectors
+
+    def _observe(self, ids: list[list[int]], seconds: float) -> None:
+        tokens = sum(len(row) for row in ids)
+        metrics.BATCH_SECONDS.observe(seconds)
+        metrics.BATCH_TEXTS.observe(len(ids))
+        metrics.BATCH_TOKENS.observe(tokens)
+        metrics.TOKENS.inc(tokens)
+        rate = tokens / max(seconds, 1e-6)
+        self._tokens_per_s = 0.9 * self._tokens_per_s + 0.1 * rate if self._tokens_per_s else rate
+
+    # Supervision
+
+    def _restart(self) -> None:
+        if self._state is State.FAILED:
+            return
+        self._restarts += 1
+        metrics.MODEL_RESTARTS.inc()
+        if self._encoder is None or self._restarts > _MAX_RESTARTS:
+            message = f"The model's thread died {self._restarts} times; see the log."
+            self._fail(Failure(message, while_loading=self._encoder is None))
+            return
+        self._fail_everything("The model's thread died and was restarted: send the request again.")
+        self._start_model_thread()
+
+    def _watch(self) -> None:
+        while self._state in (State.LOADING, State.READY):
+            time.sleep(min(_WATCH_INTERVAL_S, self._hang_timeout_s / 4))
+            if time.monotonic() - self._running_since > self._hang_timeout_s:
+                message = f"The model has not answered for {self._hang_timeout_s:g} seconds."
+                self._fail(Failure(message, while_loading=False))
+
+    def _fail(self, failure: Failure) -> None:
+        with self._changed:
+            self._state = State.FAILED
+            self._failure = failure
+            callback = self._on_failure
+        log.critical(failure.message)
+        self._fail_everything(failure.message)
+        if callback:
+            callback(failure)
+
+    def _fail_everything(self, message: str) -> None:
+        with self._changed:
+            jobs = [*self._jobs, *(job for job, _ in self._running)]
+            self._running, self._running_since = [], math.inf
+        self._fail_jobs(jobs, ModelUnavailable(message))
+
+    def _fail_jobs(self, jobs: Iterable[Job], error: Exception) -> None:
+        for job in jobs:
+            self.withdraw(job)
+            job.fail(error)
+
+    # The queue; called with the lock held
+
+    def _has_room(self, tokens: int) -> bool:
+        return not self._jobs or self._waiting_tokens + tokens <= self._max_waiting_tokens
+
+    def _count_waiting(self, tokens: int) -> None:
+        self._waiting_tokens += tokens
+        metrics.WAITING_TOKENS.inc(tokens)
+
+    def _overloaded(self) -> Overloaded:
+        seconds = self._waiting_tokens / self._tokens_per_s if self._tokens_per_s else 1.0
+        return Overloaded(
+            f"{self._waiting_tokens:,} tokens already wait for the model: try again later.",
+            retry_after_s=max(1, math.ceil(seconds)),
+        )
+
+    def _unavailable(self) -> ModelUnavailable:
+        if self._failure:
+            return ModelUnavailable(self._failure.message)
+        if self._state is State.LOADING:
+            return ModelUnavailable("The model is still loading: try again in a few seconds.")
+        return ModelUnavailable("The service is stopping: send the request again.")
+
+
+def _deadline_exceeded() -> DeadlineExceeded:
+    return DeadlineExceeded(
+        "The model had no time for this within the deadline: try again later, or send less."
+    )

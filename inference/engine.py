@@ -1,0 +1,240 @@
+"""Everything ssang can do with texts, behind one small class."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from inference.batcher import Batcher, Failure, State
+from inference.checkpoint import Checkpoint
+from inference.encoders import load_encoder
+from inference.encoders.base import Encoder, Kind
+from inference.errors import InvalidInput, TooLarge
+from inference.pipeline import Pipeline, ReadOptions, TextGroup, check_not_empty
+from inference.result import (
+    Embeddings,
+    EncodedTexts,
+    ModelInfo,
+    PairScore,
+    PairScores,
+    RankedDocument,
+    Ranking,
+    ScoreMatrix,
+    Timing,
+)
+from inference.similarity import cosine, cosine_matrix, cut_dimensions, grade, top_k
+
+# Pairs whose vectors are held at a time.
+_WINDOW_PAIRS = 4096
+
+_DEFAULT = ReadOptions()
+
+
+class Engine:
+    """Embeds, compares and ranks with one model. Any thread may call it.
+
+    Args:
+        checkpoint: the model's files.
+        device, precision, threads: as in :func:`inference.encoders.load_encoder`.
+        max_batch_tokens, max_waiting_tokens, hang_timeout_s: as in
+            :class:`inference.batcher.Batcher`.
+        deadline_s: seconds within which each slice of a request must have started.
+        max_answer_values: most numbers in one answer (texts x dimensions, queries x documents).
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        *,
+        device: str = "auto",
+        precision: str = "auto",
+        threads: int = 0,
+        max_batch_tokens: int = 0,
+        max_waiting_tokens: int = 262_144,
+        deadline_s: float = 60.0,
+        hang_timeout_s: float = 120.0,
+        max_answer_values: int = 2**27,
+    ) -> None:
+        self.checkpoint = checkpoint
+
+        def load() -> Encoder:
+            # Read here once, so that no request pays for it.
+            _ = checkpoint.content_hash
+            return load_encoder(checkpoint, device=device, precision=precision, threads=threads)
+
+        self._batcher = Batcher(
+            load,
+            max_batch_tokens=max_batch_tokens,
+            max_waiting_tokens=max_waiting_tokens,
+            hang_timeout_s=hang_timeout_s,
+        )
+        self._pipeline = Pipeline(self._batcher, deadline_s=deadline_s)
+        self._max_answer_values = max_answer_values
+
+    def start(self) -> None:
+        """Starts to load the model, in a thread of its own; returns at once."""
+        self._batcher.start()
+
+    def close(self) -> None:
+        """Takes no more work."""
+        self._batcher.close()
+
+    def on_failure(self, callback: Callable[[Failure], None]) -> None:
+        """Calls ``callback`` once the model has failed for good."""
+        self._batcher.on_failure(callback)
+
+    @property
+    def state(self) -> State:
+        return self._batcher.state
+
+    def info(self) -> ModelInfo:
+        """What is loaded.
+
+        Raises:
+            ModelUnavailable: nothing is, yet or any more.
+        """
+        encoder = self._batcher.encoder
+        return ModelInfo(
+            model=self.checkpoint.name,
+            hash=self.checkpoint.content_hash,
+            pooling=self.checkpoint.pooling,
+            dimension=encoder.dim,
+            max_length=encoder.max_tokens,
+            device=encoder.device,
+            precision=encoder.precision,
+            thresholds=vars(self.checkpoint.thresholds),
+            max_batch_tokens=self._batcher.batch_tokens,
+            warnings=self.checkpoint.warnings,
+        )
+
+    def embed(
+        self,
+        texts: Sequence[str],
+        *,
+        kind: Kind = "document",
+        dimensions: int | None = None,
+        options: ReadOptions = _DEFAULT,
+        label: str = "texts[{}]",
+    ) -> Embeddings:
+        """Unit vectors of texts, on request cut to the first ``dimensions`` and made unit again."""
+        with _timed() as timing:
+            dim = self._batcher.encoder.dim
+            if dimensions is not None and not 1 <= dimensions <= dim:
+                raise InvalidInput(
+                    f"dimensions must be from 1 to {dim}, the width of this model's vectors; "
+                    f"it is {dimensions}.",
+                    item="dimensions",
+                )
+            self._check_answer_size(len(texts), dim, "texts and dimensions")
+            group = TextGroup(texts, kind, label)
+            (encoded,) = self._pipeline.encode([group], options, timing)
+            vectors = encoded.vectors
+            if dimensions is not None:
+                vectors = cut_dimensions(vectors, dimensions)
+        return Embeddings(vectors, encoded.truncated, encoded.tokens, timing)
+
+    def score_pairs(
+        self, pairs: Sequence[tuple[str, str]], *, options: ReadOptions = _DEFAULT
+    ) -> PairScores:
+        """Cosine and grade of each (query, document)."""
+        scores: list[PairScore] = []
+        tokens = 0
+        with _timed() as timing:
+            for group in _pair_groups(pairs, 0):
+                check_not_empty(group)
+            for start in range(0, len(pairs), _WINDOW_PAIRS):
+                groups = _pair_groups(pairs[start : start + _WINDOW_PAIRS], start)
+                queries, documents = self._pipeline.encode(groups, options, timing)
+                scores += self._pair_scores(queries, documents, start)
+                tokens += queries.tokens + documents.tokens
+        return PairScores(scores, tokens, timing)
+
+    def score_matrix(
+        self,
+        queries: Sequence[str],
+        documents: Sequence[str],
+        *,
+        options: ReadOptions = _DEFAULT,
+    ) -> ScoreMatrix:
+        """Cosine of every query with every document."""
+        with _timed() as timing:
+            self._check_answer_size(len(queries), len(documents), "queries and documents")
+            groups = [
+                TextGroup(queries, "query", "queries[{}]"),
+                TextGroup(documents, "document", "documents[{}]"),
+            ]
+            left, right = self._pipeline.encode(groups, options, timing)
+            scores = cosine_matrix(left.vectors, right.vectors)
+        return ScoreMatrix(scores, left, right, timing)
+
+    def rank(
+        self,
+        query: str,
+        documents: Sequence[str],
+        *,
+        k: int | None = None,
+        options: ReadOptions = _DEFAULT,
+    ) -> Ranking:
+        """The ``k`` documents (default: all) nearest to the query, nearest first."""
+        with _timed() as timing:
+            groups = [
+                TextGroup([query], "query", "query"),
+                TextGroup(documents, "document", "documents[{}]"),
+            ]
+            left, right = self._pipeline.encode(groups, options, timing)
+            scores = cosine_matrix(left.vectors, right.vectors)[0]
+            results = [
+                RankedDocument(
+                    index=int(index),
+                    score=scores[index],
+                    grade=grade(scores[index], self.checkpoint.thresholds),
+                    tokens=int(right.lengths[index]),
+                    truncated=bool(right.truncated[index]),
+                )
+                for index in top_k(scores, k)
+            ]
+        return Ranking(
+            results,
+            query_tokens=int(left.lengths[0]),
+            query_truncated=bool(left.truncated[0]),
+            tokens=left.tokens + right.tokens,
+            timing=timing,
+        )
+
+    def _pair_scores(
+        self, queries: EncodedTexts, documents: EncodedTexts, first: int
+    ) -> Iterator[PairScore]:
+        thresholds = self.checkpoint.thresholds
+        scores = cosine(queries.vectors, documents.vectors)
+        truncated = queries.truncated | documents.truncated
+        for index, score in enumerate(scores):
+            yield PairScore(
+                index=first + index,
+                score=score,
+                grade=grade(score, thresholds),
+                query_tokens=int(queries.lengths[index]),
+                document_tokens=int(documents.lengths[index]),
+                truncated=bool(truncated[index]),
+            )
+
+    def _check_answer_size(self, rows: int, columns: int, what: str) -> None:
+        if rows * columns > self._max_answer_values:
+            raise TooLarge(
+                f"{rows:,} x {columns:,} numbers are more than the {self._max_answer_values:,} "
+                f"that one answer may hold: send fewer {what} at a time."
+            )
+
+
+def _pair_groups(pairs: Sequence[tuple[str, str]], start: int) -> list[TextGroup]:
+    """Queries and documents of pairs, the first of which has the number ``start``."""
+    return [
+        TextGroup([query for query, _ in pairs], "query", "pairs[{}].query", start),
+        TextGroup([document for _, document in pairs], "document", "pairs[{}].document", start),
+    ]
+
+
+@contextmanager
+def _timed() -> Iterator[Timing]:
+    timing = Timing()
+    started = time.perf_counter()
+    yield timing
+    timing.total = 1000 * (time.perf_counter() - started)

@@ -1,0 +1,85 @@
+"""The errors that ssang raises on purpose.
+
+SsangError
+├── InvalidInput        an item of the request, a setting or a model reference is wrong
+├── TooLarge            the item is valid, but bigger than a limit
+├── NotFound            what was named is not there
+├── Conflict            the state of the thing forbids what was asked
+├── Overloaded          too much work is waiting; try again after `retry_after_s`
+├── DeadlineExceeded    the work waited longer than it may
+└── ModelUnavailable    the model is loading, failed, or is stopping
+
+Each message says what was wrong with which item and what to do about it. It never holds the text
+that a user sent.
+"""
+
+
+class SsangError(Exception):
+    """Base of every error that ssang raises on purpose.
+
+    Args:
+        message: one sentence or two: what is wrong, and the mend.
+        item: the item at fault as the caller wrote it, such as ``documents[3]``.
+    """
+
+    def __init__(self, message: str, *, item: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.item = item
+
+    @property
+    def details(self) -> list[dict[str, str]]:
+        """Item and message pairs, for answers that list what is wrong."""
+        return [{"item": self.item, "message": self.message}] if self.item else []
+
+
+class InvalidInput(SsangError):
+    """An item of the input is wrong; ``faults`` names several at once as (item, message)."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        item: str | None = None,
+        faults: list[tuple[str, str]] | None = None,
+    ) -> None:
+        super().__init__(message, item=item)
+        self.faults = faults or []
+
+    @property
+    def details(self) -> list[dict[str, str]]:
+        if self.faults:
+            return [{"item": item, "message": message} for item, message in self.faults]
+        return super().details
+
+
+class TooLarge(SsangError):
+    """The item is valid, but bigger than a limit."""
+
+
+class NotFound(SsangError):
+    """What was named is not there."""
+
+
+class Conflict(SsangError):
+    """The state of the thing forbids what was asked."""
+
+
+class Overloaded(SsangError):
+    """Too much work is waiting.
+
+    Args:
+        retry_after_s: whole seconds after which the waiting work should be done, at least 1.
+    """
+
+    def __init__(self, message: str, *, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class DeadlineExceeded(SsangError):
+    """The work waited longer than it may."""
+
+
+class ModelUnavailable(SsangError):
+    """The model is loading, failed, or is stopping."""

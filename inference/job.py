@@ -1,0 +1,91 @@
+"""Texts that wait for the model, and which of them share its next batch."""
+
+import time
+from collections import deque
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+import numpy as np
+
+from inference.similarity import Vectors
+
+# Least share of a batch that must be text: below it, a text waits for a batch of its own length.
+_MIN_FILL = 0.75
+
+
+@dataclass
+class Usage:
+    """What the jobs of one request cost, together.
+
+    Attributes:
+        queue_s: seconds from the queue to the start of the first batch with one of its texts.
+        model_s: seconds that batches with its texts took.
+    """
+
+    queue_s: float | None = None
+    model_s: float = 0.0
+
+
+class Job:
+    """Texts of one request that wait together, as token ids in the order they should run.
+
+    Attributes:
+        ids: token ids a text.
+        deadline: ``time.monotonic()`` after which they need not start any more.
+        usage: shared by the jobs of the request.
+        future: gets the vectors (n, dim), or the error.
+        taken: how many of the texts have gone into a batch.
+    """
+
+    def __init__(self, ids: Sequence[list[int]], deadline: float, usage: Usage) -> None:
+        self.ids = ids
+        self.deadline = deadline
+        self.usage = usage
+        self.submitted = time.monotonic()
+        self.future: Future[Vectors] = Future()
+        self.taken = 0
+        self._done = 0
+        self._vectors: Vectors | None = None
+
+    @property
+    def waiting_tokens(self) -> int:
+        return sum(len(row) for row in self.ids[self.taken :])
+
+    def put(self, index: int, vector: Vectors) -> None:
+        """Stores the vector of one text; with the last one the future is resolved."""
+        if self._vectors is None:
+            self._vectors = np.empty((len(self.ids), len(vector)), dtype=np.float32)
+        self._vectors[index] = vector
+        self._done += 1
+        if self._done == len(self.ids) and not self.future.done():
+            self.future.set_result(self._vectors)
+
+    def fail(self, error: Exception) -> None:
+        if not self.future.done():
+            self.future.set_exception(error)
+
+
+def fill_batch(jobs: Iterable[Job], budget: int) -> list[tuple[Job, int]]:
+    """Takes the texts of the next batch: (job, index of the text in it).
+
+    The first text of the oldest job always goes in, whatever its length; then one text of each job
+    in turn, so that a caller with few texts rides along with one that has many. A text is left for
+    later when the padded batch would cost more than ``budget`` tokens or be mostly padding.
+    """
+    batch: list[tuple[Job, int]] = []
+    longest = tokens = 0
+    candidates = deque(jobs)
+    while candidates:
+        job = candidates.popleft()
+        length = len(job.ids[job.taken])
+        padded = max(longest, length) * (len(batch) + 1)
+        if batch and (padded > budget or tokens + length < _MIN_FILL * padded):
+            continue
+        batch.append((job, job.taken))
+        job.taken += 1
+        longest = max(longest, length)
+        tokens += length
+        if job.taken < len(job.ids):
+            candidates.append(job)
+    return batch

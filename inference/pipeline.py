@@ -1,0 +1,262 @@
+"""Texts of one request to vectors: tokenised in the caller's thread, fed to the batcher in slices.
+
+A request of any size keeps at most two slices of about one batch each in the queue. So a large one
+shares the model with small ones, and needs memory for its vectors but not for all its tokens.
+"""
+
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby, islice
+
+import numpy as np
+import numpy.typing as npt
+
+from inference import metrics
+from inference.batcher import Batcher
+from inference.encoders.base import Kind
+from inference.errors import InvalidInput
+from inference.job import Job, Usage
+from inference.result import EncodedTexts, Timing
+from inference.similarity import Vectors
+
+# Texts tokenised, and sorted by length, at a time.
+_WINDOW_TEXTS = 2048
+
+_SLICES_AHEAD = 2
+
+_MAX_FAULTS = 20
+
+
+@dataclass(frozen=True)
+class TextGroup:
+    """Texts that play one part in a request.
+
+    Attributes:
+        texts: the texts.
+        kind: the tower they go through.
+        label: how the caller knows a text by its number, such as ``documents[{}]``.
+        first: number of the first text.
+    """
+
+    texts: Sequence[str]
+    kind: Kind
+    label: str
+    first: int = 0
+
+    def item(self, index: int) -> str:
+        """The text at ``index`` as the caller knows it."""
+        return self.label.format(self.first + index)
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How texts are read.
+
+    Attributes:
+        max_length: most tokens of a text, special tokens included; None takes the model's.
+        truncate: cut longer texts; False makes them an error.
+    """
+
+    max_length: int | None = None
+    truncate: bool = True
+
+
+@dataclass
+class _Unique:
+    """One distinct text and where it stands first, for messages."""
+
+    text: str
+    kind: Kind
+    item: str
+
+
+@dataclass
+class _Run:
+    """What one request fills while its slices pass."""
+
+    vectors: Vectors
+    lengths: npt.NDArray[np.int64]
+    read: npt.NDArray[np.int64]
+    timing: Timing
+    pending: deque[tuple[Job, Sequence[int]]] = field(default_factory=deque)
+    usage: Usage = field(default_factory=Usage)
+    submitted: bool = False
+
+
+class Pipeline:
+    """Feeds a batcher.
+
+    Args:
+        batcher: owner of the model.
+        deadline_s: seconds within which each slice must have started.
+    """
+
+    def __init__(self, batcher: Batcher, *, deadline_s: float) -> None:
+        self._batcher = batcher
+        self._deadline_s = deadline_s
+
+    def encode(
+        self, groups: Sequence[TextGroup], options: ReadOptions, timing: Timing
+    ) -> list[EncodedTexts]:
+        """Encodes the texts of all groups together; a text that comes twice is read once.
+
+        Raises:
+            InvalidInput: an empty text, a text over the length that must not be cut, or a
+                max_length that the model does not have.
+        """
+        max_tokens = self._max_tokens(options)
+        for group in groups:
+            check_not_empty(group)
+        unique, positions = _distinct(groups)
+        run = self._start_run(len(unique), timing)
+        try:
+            for start in range(0, len(unique), _WINDOW_TEXTS):
+                window = unique[start : start + _WINDOW_TEXTS]
+                self._feed_window(run, window, start, max_tokens, options.truncate)
+            while run.pending:
+                self._collect(run)
+            timing.queue += 1000 * (run.usage.queue_s or 0.0)
+            timing.inference += 1000 * run.usage.model_s
+        finally:
+            for job, _ in run.pending:
+                self._batcher.withdraw(job)
+        return _spread(groups, positions, run)
+
+    def _max_tokens(self, options: ReadOptions) -> int:
+        encoder = self._batcher.encoder
+        if options.max_length is None:
+            return encoder.max_tokens
+        if not encoder.min_tokens <= options.max_length <= encoder.max_tokens:
+            raise InvalidInput(
+                f"max_length must be from {encoder.min_tokens} to {encoder.max_tokens}, "
+                f"what this model reads; it is {options.max_length}.",
+                item="max_length",
+            )
+        return options.max_length
+
+    def _start_run(self, texts: int, timing: Timing) -> _Run:
+        return _Run(
+            vectors=np.empty((texts, self._batcher.encoder.dim), dtype=np.float32),
+            lengths=np.empty(texts, dtype=np.int64),
+            read=np.empty(texts, dtype=np.int64),
+            timing=timing,
+        )
+
+    def _feed_window(
+        self, run: _Run, window: list[_Unique], start: int, max_tokens: int, truncate: bool
+    ) -> None:
+        ids = self._tokenize(run, window, start, max_tokens)
+        read = run.read[start : start + len(window)]
+        cut = run.lengths[start : start + len(window)] > read
+        if not truncate and cut.any():
+            raise _over_long(window, run.lengths[start:], np.flatnonzero(cut), max_tokens)
+        metrics.TRUNCATIONS.inc(int(cut.sum()))
+        # Neighbours of like length share a batch with little padding.
+        order = np.argsort(-read, kind="stable").tolist()
+        for rows in _slices(order, read.tolist(), self._batcher.batch_tokens):
+            self._submit(run, [ids[row] for row in rows], [start + row for row in rows])
+
+    def _tokenize(
+        self, run: _Run, window: list[_Unique], start: int, max_tokens: int
+    ) -> list[list[int]]:
+        began = time.perf_counter()
+        ids: list[list[int]] = []
+        for kind, group in groupby(window, key=lambda unique: unique.kind):
+            texts = [unique.text for unique in group]
+            tokenized = self._batcher.encoder.tokenize(texts, kind, max_tokens)
+            stop = start + len(texts)
+            run.lengths[start:stop] = tokenized.lengths
+            run.read[start:stop] = [len(row) for row in tokenized.ids]
+            ids += tokenized.ids
+            start = stop
+        run.timing.tokenize += 1000 * (time.perf_counter() - began)
+        return ids
+
+    def _submit(self, run: _Run, ids: list[list[int]], rows: list[int]) -> None:
+        if len(run.pending) == _SLICES_AHEAD:
+            self._collect(run)
+        deadline = time.monotonic() + self._deadline_s
+        job = self._batcher.submit(
+            ids, deadline=deadline, usage=run.usage, wait_for_room=run.submitted
+        )
+        run.pending.append((job, rows))
+        run.submitted = True
+
+    def _collect(self, run: _Run) -> None:
+        job, rows = run.pending[0]
+        run.vectors[rows] = self._batcher.wait(job)
+        run.pending.popleft()
+
+
+def check_not_empty(group: TextGroup) -> None:
+    """Refuses texts without any visible character, naming them.
+
+    Raises:
+        InvalidInput: some are empty; the first 20 are named.
+    """
+    empty = (index for index, text in enumerate(group.texts) if not text.strip())
+    items = [group.item(index) for index in islice(empty, _MAX_FAULTS)]
+    if items:
+        raise InvalidInput(
+            f"{items[0]} is empty: every text needs at least one character that is not a space.",
+            item=items[0],
+            faults=[(item, "The text is empty.") for item in items],
+        )
+
+
+def _distinct(groups: Sequence[TextGroup]) -> tuple[list[_Unique], npt.NDArray[np.intp]]:
+    """The distinct texts of all groups, and for each text the row of its like."""
+    rows: dict[tuple[Kind, str], int] = {}
+    unique: list[_Unique] = []
+    positions = np.empty(sum(len(group.texts) for group in groups), dtype=np.intp)
+    position = 0
+    for group in groups:
+        for index, text in enumerate(group.texts):
+            row = rows.setdefault((group.kind, text), len(unique))
+            if row == len(unique):
+                unique.append(_Unique(text, group.kind, group.item(index)))
+            positions[position] = row
+            position += 1
+    return unique, positions
+
+
+def _spread(
+    groups: Sequence[TextGroup], positions: npt.NDArray[np.intp], run: _Run
+) -> list[EncodedTexts]:
+    encoded, start = [], 0
+    for group in groups:
+        rows = positions[start : start + len(group.texts)]
+        start += len(group.texts)
+        lengths, read = run.lengths[rows], run.read[rows]
+        encoded.append(
+            EncodedTexts(run.vectors[rows], lengths, lengths > read, tokens=int(read.sum()))
+        )
+    return encoded
+
+
+def _slices(order: list[int], lengths: list[int], budget: int) -> Iterator[list[int]]:
+    """Cuts rows, longest first, into runs of about one batch's padded cost."""
+    start = 0
+    while start < len(order):
+        texts = max(1, budget // max(1, lengths[order[start]]))
+        yield order[start : start + texts]
+        start += texts
+
+
+def _over_long(
+    window: list[_Unique],
+    lengths: npt.NDArray[np.int64],
+    rows: npt.NDArray[np.intp],
+    max_tokens: int,
+) -> InvalidInput:
+    faults = [
+        (window[row].item, f"The text has {lengths[row]:,} tokens.") for row in rows[:_MAX_FAULTS]
+    ]
+    return InvalidInput(
+        f"{faults[0][0]} has {lengths[rows[0]]:,} tokens, more than the {max_tokens:,} that are "
+        "read: shorten it, or send truncate: true.",
+        item=faults[0][0],
+        faults=faults,
+    )

@@ -1,0 +1,119 @@
+"""Texts to token ids, with the length each text had before it was cut."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from inference.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer as FastTokenizer
+
+    from inference.checkpoint import Checkpoint
+
+
+@dataclass(frozen=True)
+class TokenizedTexts:
+    """Token ids of some texts.
+
+    Attributes:
+        ids: token ids a text, special tokens included, cut at the maximum length.
+        lengths: tokens each text had before it was cut, special tokens included.
+    """
+
+    ids: list[list[int]]
+    lengths: list[int]
+
+    @property
+    def truncated(self) -> list[bool]:
+        return [length > len(ids) for ids, length in zip(self.ids, self.lengths, strict=True)]
+
+
+class Tokenizer:
+    """A checkpoint's fast tokenizer, safe to use from many threads.
+
+    Truncation is done here and not by the library: its truncation is a setting of the shared
+    object, which threads with different maximum lengths would fight over, and it would hide how
+    long the text was.
+    """
+
+    def __init__(self, fast: "FastTokenizer", *, pad_id: int) -> None:
+        fast.no_truncation()
+        fast.no_padding()
+        self._fast = fast
+        self._pad_id = pad_id
+        self._prefix, self._suffix = _special_tokens_around(fast)
+
+    @classmethod
+    def load(cls, checkpoint: "Checkpoint") -> "Tokenizer":
+        """Reads the tokenizer files of a checkpoint.
+
+        Raises:
+            InvalidInput: they cannot be read, or give no fast tokenizer.
+        """
+        from transformers import AutoTokenizer
+
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(
+                checkpoint.transformer_path, local_files_only=True
+            )
+        except (OSError, ValueError, KeyError, ImportError) as error:
+            raise InvalidInput(
+                f"The tokenizer of model '{checkpoint.name}' cannot be read: "
+                f"{str(error).splitlines()[0]} Save it again with tokenizer.save_pretrained()."
+            ) from error
+        fast = getattr(tokenizer, "backend_tokenizer", None)
+        if fast is None:
+            raise InvalidInput(
+                f"Model '{checkpoint.name}' has no fast tokenizer: save a tokenizer.json with it."
+            )
+        return cls(fast, pad_id=checkpoint.pad_id)
+
+    @property
+    def special_tokens(self) -> int:
+        """How many special tokens are put around a text."""
+        return self._prefix + self._suffix
+
+    def tokenize(self, texts: Sequence[str], max_tokens: int) -> TokenizedTexts:
+        """Token ids of each text, cut to ``max_tokens`` with the special tokens kept.
+
+        A text that gives no token at all counts as one padding token, so that its vector is
+        defined.
+        """
+        encodings = self._fast.encode_batch_fast([_encodable(text) for text in texts])
+        ids = [encoding.ids or [self._pad_id] for encoding in encodings]
+        return TokenizedTexts(
+            ids=[row if len(row) <= max_tokens else self._cut(row, max_tokens) for row in ids],
+            lengths=[len(row) for row in ids],
+        )
+
+    def _cut(self, ids: list[int], max_tokens: int) -> list[int]:
+        return ids[: max_tokens - self._suffix] + ids[len(ids) - self._suffix :]
+
+
+def replace_surrogates(text: str) -> str:
+    """The text with each lone UTF-16 surrogate replaced by U+FFFD and each pair joined.
+
+    JSON may carry them, UTF-8 and the tokenizer cannot.
+
+    >>> replace_surrogates("a\\ud800b") == "a\\ufffdb"
+    True
+    """
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def _encodable(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return replace_surrogates(text)
+    return text
+
+
+def _special_tokens_around(fast: "FastTokenizer") -> tuple[int, int]:
+    bare = fast.encode("가", add_special_tokens=False).ids
+    full = fast.encode("가").ids
+    for start in range(len(full) - len(bare) + 1):
+        if full[start : start + len(bare)] == bare:
+            return start, len(full) - len(bare) - start
+    raise InvalidInput("The tokenizer changes a text's tokens when it adds its special tokens.")
