@@ -35,6 +35,8 @@ _MAX_RESTARTS = 5
 
 _WATCH_INTERVAL_S = 1.0
 
+_CLOSE_S = 5.0
+
 
 class State(StrEnum):
     """What the model can do now."""
@@ -84,6 +86,7 @@ class Batcher:
         self._state = State.LOADING
         self._failure: Failure | None = None
         self._on_failure: Callable[[Failure], None] | None = None
+        self._thread: threading.Thread | None = None
         self._changed = threading.Condition()
         self._jobs: deque[Job] = deque()
         self._waiting_tokens = 0
@@ -98,11 +101,17 @@ class Batcher:
         threading.Thread(target=self._watch, name="model-watch", daemon=True).start()
 
     def close(self) -> None:
-        """Takes no more work; what waits is still done."""
+        """Takes no more work, and returns when what waits is done, or after a few seconds.
+
+        A process that ends under a thread with native code in it may be aborted, so whoever has
+        the time calls this first.
+        """
         with self._changed:
             if self._state is not State.FAILED:
                 self._state = State.STOPPING
             self._changed.notify_all()
+        if self._thread is not None:
+            self._thread.join(timeout=_CLOSE_S)
 
     def on_failure(self, callback: Callable[[Failure], None]) -> None:
         """Calls ``callback`` when the model has failed for good; at once if it already has."""
@@ -202,7 +211,8 @@ class Batcher:
     # The model's thread
 
     def _start_model_thread(self) -> None:
-        threading.Thread(target=self._run, name="model", daemon=True).start()
+        self._thread = threading.Thread(target=self._run, name="model", daemon=True)
+        self._thread.start()
 
     def _run(self) -> None:
         try:
@@ -228,6 +238,7 @@ class Batcher:
         with self._changed:
             if self._state is State.LOADING:
                 self._state = State.READY
+        log.info("model ready")
         return True
 
     def _take_batch(self) -> list[tuple[Job, int]]:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
+from os.path import expanduser
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +131,8 @@ def embedded_models() -> list[str]:
 def _find(reference: str) -> Path:
     if reference in embedded_models():
         return locate("inference", "models") / reference
-    path = Path(reference).expanduser()
+    # Path.expanduser() raises where `~name` is nobody's.
+    path = Path(expanduser(reference))
     if not path.is_dir():
         raise NotFound(
             f"There is no model '{reference}': name an embedded model "
@@ -139,18 +141,21 @@ def _find(reference: str) -> Path:
     return path.resolve()
 
 
-def _read_json(path: Path, *, required_by: str | None = None) -> Any:
+def _read_json(path: Path, *, required_by: str | None = None, kind: type = dict) -> Any:
     if not path.is_file():
         if required_by is None:
-            return {}
+            return kind()
         raise InvalidInput(
             f"Model '{required_by}' has no {path.name}: give a folder that "
             "save_pretrained() or SentenceTransformer.save() wrote."
         )
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise InvalidInput(f"{path} is not JSON: copy the model again.") from error
+    if not isinstance(value, kind):
+        raise InvalidInput(f"{path} is no JSON {kind.__name__}: copy the model again.")
+    return value
 
 
 def _read_modules(path: Path) -> dict[str, str]:
@@ -162,14 +167,19 @@ def _read_modules(path: Path) -> dict[str, str]:
     kind in all of them.
     """
     modules = {}
-    for module in _read_json(path / "modules.json") or []:
-        kind = str(module["type"]).rpartition(".")[2]
+    for module in _read_json(path / "modules.json", kind=list):
+        try:
+            kind, folder = str(module["type"]).rpartition(".")[2], str(module["path"])
+        except (TypeError, KeyError) as error:
+            raise InvalidInput(
+                f"{path / 'modules.json'} has a module without type or path: copy the model again."
+            ) from error
         if kind not in {"Transformer", "Pooling", "Normalize"}:
             raise InvalidInput(
                 f"Model '{path.name}' has a module of kind {kind}, which cannot be served: "
                 "only Transformer, Pooling and Normalize can."
             )
-        modules[kind] = module["path"]
+        modules[kind] = folder
     return modules
 
 
@@ -213,7 +223,9 @@ def _max_tokens(transformer_path: Path, config: dict[str, Any]) -> int:
         tokenizer_config.get("model_max_length"),
         _usable_positions(config),
     ]
-    known = [int(limit) for limit in limits if limit and 0 < limit < _NO_LIMIT]
+    known = [
+        int(limit) for limit in limits if isinstance(limit, int | float) and 0 < limit < _NO_LIMIT
+    ]
     return min(known, default=_DEFAULT_MAX_TOKENS)
 
 
@@ -229,12 +241,13 @@ def _read_thresholds(path: Path) -> Thresholds:
     values = _read_json(path / "ssang.json").get("thresholds", {})
     try:
         thresholds = Thresholds(**{name: float(value) for name, value in values.items()})
-    except (TypeError, ValueError) as error:
+    except (AttributeError, TypeError, ValueError) as error:
         raise InvalidInput(
             f"{path / 'ssang.json'}: thresholds are the numbers high, medium and binary."
         ) from error
-    if not -1 <= thresholds.medium <= thresholds.high <= 1:
+    if not (-1 <= thresholds.medium <= thresholds.high <= 1 and -1 <= thresholds.binary <= 1):
         raise InvalidInput(
-            f"{path / 'ssang.json'}: the thresholds must satisfy -1 <= medium <= high <= 1."
+            f"{path / 'ssang.json'}: the thresholds must be cosines from -1 to 1, "
+            "medium no more than high."
         )
     return thresholds

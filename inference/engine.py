@@ -75,7 +75,7 @@ class Engine:
         self._batcher.start()
 
     def close(self) -> None:
-        """Takes no more work."""
+        """Takes no more work, and returns when what waits is done, or after a few seconds."""
         self._batcher.close()
 
     def on_failure(self, callback: Callable[[Failure], None]) -> None:

@@ -83,3 +83,12 @@ class DeadlineExceeded(SsangError):
 
 class ModelUnavailable(SsangError):
     """The model is loading, failed, or is stopping."""
+
+
+def first_line(error: Exception) -> str:
+    """The first line of a library's error, which may have many or none.
+
+    >>> first_line(ValueError("no such file\nSee the documentation.")), first_line(EOFError())
+    ('no such file', 'EOFError')
+    """
+    return (str(error).splitlines() or [type(error).__name__])[0]

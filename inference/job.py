@@ -3,7 +3,8 @@
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,11 +59,13 @@ class Job:
             self._vectors = np.empty((len(self.ids), len(vector)), dtype=np.float32)
         self._vectors[index] = vector
         self._done += 1
-        if self._done == len(self.ids) and not self.future.done():
-            self.future.set_result(self._vectors)
+        if self._done == len(self.ids):
+            # The watch may fail a job that the model finishes at the same time.
+            with suppress(InvalidStateError):
+                self.future.set_result(self._vectors)
 
     def fail(self, error: Exception) -> None:
-        if not self.future.done():
+        with suppress(InvalidStateError):
             self.future.set_exception(error)
 
 

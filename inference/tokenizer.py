@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from inference.errors import InvalidInput
+from inference.errors import InvalidInput, first_line
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer as FastTokenizer
@@ -57,15 +57,21 @@ class Tokenizer:
             tokenizer = AutoTokenizer.from_pretrained(
                 checkpoint.transformer_path, local_files_only=True
             )
-        except (OSError, ValueError, KeyError, ImportError) as error:
+        except Exception as error:
             raise InvalidInput(
                 f"The tokenizer of model '{checkpoint.name}' cannot be read: "
-                f"{str(error).splitlines()[0]} Save it again with tokenizer.save_pretrained()."
+                f"{first_line(error)} Save it again with tokenizer.save_pretrained()."
             ) from error
         fast = getattr(tokenizer, "backend_tokenizer", None)
         if fast is None:
             raise InvalidInput(
                 f"Model '{checkpoint.name}' has no fast tokenizer: save a tokenizer.json with it."
+            )
+        # Without its files, transformers makes one that knows special tokens only.
+        if set(fast.get_vocab()) <= set(tokenizer.all_special_tokens):
+            raise InvalidInput(
+                f"Model '{checkpoint.name}' has no vocabulary: its tokenizer's files, such as "
+                "tokenizer.json, are missing."
             )
         return cls(fast, pad_id=checkpoint.pad_id)
 

@@ -34,7 +34,7 @@ def check_weights(folder: Path) -> None:
 def _shards(index: Path) -> list[Path]:
     try:
         names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-    except (ValueError, KeyError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InvalidInput(f"{index} is damaged: copy the model again.") from error
     missing = sorted(name for name in names if not (index.parent / name).is_file())
     if missing:

@@ -1,6 +1,7 @@
 """The encoder on torch and transformers, on CUDA or CPU."""
 
 from collections.abc import Sequence
+from pickle import UnpicklingError
 
 import numpy as np
 import torch
@@ -9,7 +10,7 @@ from transformers import AutoModel, PreTrainedModel
 
 from inference.checkpoint import Checkpoint, Pooling
 from inference.encoders.base import Kind, OutOfMemory
-from inference.errors import InvalidInput
+from inference.errors import InvalidInput, first_line
 from inference.similarity import Vectors
 from inference.tokenizer import TokenizedTexts, Tokenizer
 
@@ -145,7 +146,8 @@ def _choose_precision(precision: str, device: torch.device) -> str:
 def _load_model(checkpoint: Checkpoint, dtype: torch.dtype) -> PreTrainedModel:
     """The transformer in eval mode, refused if the file lacks weights that it needs.
 
-    transformers would fill missing weights with random numbers and only log it.
+    transformers would fill missing weights with random numbers and only log it. What it raises has
+    no common base, and often more lines than anyone wants.
     """
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
@@ -155,11 +157,24 @@ def _load_model(checkpoint: Checkpoint, dtype: torch.dtype) -> PreTrainedModel:
             dtype=dtype,
             local_files_only=True,
             output_loading_info=True,
+            # Found below, where the message can name them.
+            ignore_mismatched_sizes=True,
         )
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
+    except (UnpicklingError, EOFError) as error:
         raise InvalidInput(
-            f"Model '{checkpoint.name}' cannot be loaded: {str(error).splitlines()[0]}"
+            f"The weights of model '{checkpoint.name}' are damaged, or hold more than tensors: "
+            "copy it again, or save it as model.safetensors."
         ) from error
+    except Exception as error:
+        raise InvalidInput(
+            f"Model '{checkpoint.name}' cannot be loaded: {first_line(error)}"
+        ) from error
+    if loading["mismatched_keys"]:
+        name, found, expected = min(loading["mismatched_keys"])
+        raise InvalidInput(
+            f"The weights of model '{checkpoint.name}' do not fit its config.json: {name} is "
+            f"{_shape(found)} where {_shape(expected)} is needed."
+        )
     missing = sorted(key for key in loading["missing_keys"] if not key.startswith(_UNUSED_WEIGHTS))
     if missing:
         raise InvalidInput(
@@ -168,3 +183,7 @@ def _load_model(checkpoint: Checkpoint, dtype: torch.dtype) -> PreTrainedModel:
         )
     loaded: PreTrainedModel = model.eval()
     return loaded
+
+
+def _shape(size: torch.Size) -> str:
+    return " x ".join(str(length) for length in size)

@@ -1,0 +1,73 @@
+// The page that compares one query with one document.
+
+import { el } from "./dom.js";
+import { connectForm } from "./form.js";
+import { format, messages } from "./messages.js";
+import { duration, facts, gradeBadge, notice, scoreBar, scoreText, tokenCount } from "./score.js";
+
+const words = messages.compare;
+
+function read({ query, document }) {
+  return {
+    path: "/api/pairs",
+    body: { pairs: [{ query, document }] },
+    printing: 'print(response.json()["pairs"][0]["score"])',
+  };
+}
+
+function missing({ body }) {
+  const [{ query, document }] = body.pairs;
+  return {
+    ...(query.trim() === "" && { query: words.query_missing }),
+    ...(document.trim() === "" && { document: words.document_missing }),
+  };
+}
+
+function render(reply, request, info) {
+  const [pair] = reply.pairs;
+  const score = scoreText(pair.score);
+  const nodes = [
+    el("div", { class: "panel verdict" },
+      el("div", { class: "verdict__head" },
+        el("p", { class: "verdict__score" },
+          el("span", { class: "verdict__name" }, messages.result.score),
+          el("strong", { class: "verdict__number", id: "score" }, score)),
+        el("p", { class: "verdict__grade" },
+          gradeBadge(pair.grade),
+          el("span", {}, words.verdict[pair.grade]))),
+      scale(pair, info),
+      ...cutNotes(pair, info),
+      facts(
+        [words.query_tokens, tokenCount(pair.query_tokens)],
+        [words.document_tokens, tokenCount(pair.document_tokens)],
+        [messages.result.time, duration(reply.timing_ms)])),
+  ];
+  return { nodes, announcement: format(words.announce, { score, grade: messages.grade[pair.grade] }) };
+}
+
+/** The bar, with a mark where each grade begins. */
+function scale(pair, info) {
+  const bar = scoreBar(pair.score, pair.grade);
+  const marks = info ? ["medium", "high"].map((grade) => mark(grade, info.thresholds[grade])) : [];
+  return el("div", { class: "scale" }, bar, el("div", { class: "scale__marks", "aria-hidden": "true" }, ...marks));
+}
+
+function mark(grade, threshold) {
+  const node = el("span", { class: "scale__mark" }, `${messages.grade[grade]} ${Number(threshold.toFixed(3))}`);
+  node.style.setProperty("--share", threshold);
+  return node;
+}
+
+/** The API says that a text of the pair was cut; the counts say which. */
+function cutNotes(pair, info) {
+  if (!pair.truncated) return [];
+  if (!info) return [notice(words.some_cut)];
+  const limit = info.max_length;
+  const note = (template, count) => notice(format(template, { limit: limit.toLocaleString(), count: count.toLocaleString() }));
+  return [
+    ...(pair.query_tokens > limit ? [note(words.query_cut, pair.query_tokens)] : []),
+    ...(pair.document_tokens > limit ? [note(words.document_cut, pair.document_tokens)] : []),
+  ];
+}
+
+connectForm({ examples: words.examples, read, missing, render });

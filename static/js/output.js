@@ -1,0 +1,60 @@
+// The part of the page below the form: an answer, or an error in its place.
+
+import { ApiError } from "./api.js";
+import { byId, el } from "./dom.js";
+import { format, messages } from "./messages.js";
+import { connectSnippetPanel } from "./snippet-panel.js";
+
+/** Two requests with one key have the same answer. */
+function keyOf({ path, body }) {
+  return JSON.stringify([path, body]);
+}
+
+export class Output {
+  #showSnippets = connectSnippetPanel();
+  #answered = null; // The key of the request whose answer is shown.
+
+  showAnswer(request, { nodes, announcement }) {
+    this.#answered = keyOf(request);
+    byId("alert").replaceChildren();
+    byId("result").replaceChildren(...nodes);
+    byId("announcement").textContent = announcement;
+    this.#showSnippets(request);
+    byId("answer").hidden = false;
+    nodes[0].scrollIntoView({ block: "nearest" });
+  }
+
+  /** The older answer goes: below the words about a newer request it would be taken for that request's. */
+  showError(error) {
+    this.#answered = null;
+    byId("answer").hidden = true;
+    byId("announcement").textContent = "";
+    byId("alert").replaceChildren(alertOf(error));
+    byId("alert").scrollIntoView({ block: "nearest" });
+  }
+
+  /** Marks the answer as stale unless it is the one to this request, which the fields make now. */
+  compareWith(request) {
+    const stale = this.#answered !== null && this.#answered !== keyOf(request);
+    byId("stale").hidden = !stale;
+    byId("answer").classList.toggle("answer--stale", stale);
+  }
+
+  setBusy(busy) {
+    byId("output").setAttribute("aria-busy", busy);
+  }
+}
+
+function alertOf(error) {
+  const code = error instanceof ApiError && error.code in messages.errors ? error.code : "unknown";
+  const words =
+    code === "overloaded" && error.retryAfter !== null
+      ? format(messages.errors.overloaded_wait, { seconds: error.retryAfter })
+      : messages.errors[code];
+  const alert = el("div", { class: "alert" }, el("p", { class: "alert__text" }, words));
+  // The browser's own words about a failed connection are English and say nothing more.
+  if (error.message && code !== "network") {
+    alert.append(el("p", { class: "alert__detail" }, format(messages.errors.detail, { message: error.message })));
+  }
+  return alert;
+}

@@ -1,0 +1,78 @@
+"""Fixtures that several tests share: the loaded model, the application, a running service."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from running_service import RunningService, StartService, free_port, wait_until
+
+from inference.batcher import State
+from inference.checkpoint import open_checkpoint
+from inference.engine import Engine
+from webapp import create_app
+from webapp.settings import Settings
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[Engine]:
+    """The embedded model, loaded."""
+    engine = Engine(open_checkpoint("ko-mini"))
+    engine.start()
+    wait_until(lambda: engine.state is not State.LOADING)
+    assert engine.state is State.READY
+    yield engine
+    engine.close()
+
+
+@pytest.fixture(scope="session")
+def app(engine: Engine) -> Flask:
+    """The application with default settings around the loaded model."""
+    return create_app(Settings(), engine)
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+@pytest.fixture(scope="session")
+def start_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartService]:
+    """Starts services on free ports: settings as keyword arguments, ready unless told otherwise."""
+    started: list[RunningService] = []
+
+    def start(
+        command: list[str] | None = None, wait: bool = True, **settings: object
+    ) -> RunningService:
+        port = free_port()
+        environment = {
+            **os.environ,
+            "SSANG_PORT": str(port),
+            **{f"SSANG_{name.upper()}": str(value) for name, value in settings.items()},
+        }
+        log_file = tmp_path_factory.mktemp("service") / "log"
+        with log_file.open("wb") as log:
+            process = subprocess.Popen(
+                command or [sys.executable, "-m", "webapp.cli", "serve"],
+                env=environment,
+                stdout=log,
+                stderr=log,
+            )
+        service = RunningService(f"http://127.0.0.1:{port}", process, log_file)
+        started.append(service)
+        if wait:
+            service.wait_until_ready()
+        return service
+
+    yield start
+    for service in started:
+        service.stop()
+
+
+@pytest.fixture(scope="session")
+def live_server(start_service: StartService) -> str:
+    """Address of a running service with default settings."""
+    return start_service().url

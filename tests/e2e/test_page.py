@@ -1,0 +1,183 @@
+"""What every page has: theme, keyboard, phone width, navigation, the model's state; and errors."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, Route, expect
+
+NewPage = Callable[..., Page]
+Answered = Callable[[Page], AbstractContextManager[None]]
+Contrasts = Callable[[Page, str], list[tuple[str, float]]]
+
+LIGHT, DARK = "rgb(246, 247, 250)", "rgb(15, 18, 24)"
+READABLE = 4.5
+
+
+def background(page: Page) -> str:
+    colour: str = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    return colour
+
+
+@pytest.mark.parametrize(("scheme", "colour"), [("light", LIGHT), ("dark", DARK)])
+def test_theme_follows_the_system(new_page: NewPage, scheme: str, colour: str) -> None:
+    page = new_page(color_scheme=scheme)
+    page.goto("/")
+    assert background(page) == colour
+
+
+def test_chosen_theme_is_kept_on_every_page(page: Page) -> None:
+    page.goto("/")
+    page.get_by_role("button", name="어두운 화면으로 바꾸기").click()
+    assert background(page) == DARK
+    page.goto("/rank")
+    assert background(page) == DARK
+    page.get_by_role("button", name="밝은 화면으로 바꾸기").click()
+    page.reload()
+    assert background(page) == LIGHT
+
+
+def test_chosen_theme_stands_before_the_first_paint(page: Page) -> None:
+    page.goto("/")
+    page.get_by_role("button", name="어두운 화면으로 바꾸기").click()
+    page.add_init_script(
+        """new MutationObserver((_, observer) => {
+          if (!document.body) return;
+          window.themeAtBody = document.documentElement.dataset.theme;
+          observer.disconnect();
+        }).observe(document, { childList: true, subtree: true })"""
+    )
+    page.reload()
+    assert page.evaluate("window.themeAtBody") == "dark"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("path", "example"), [("/", 0), ("/rank", 0), ("/rank", 1)])
+def test_text_is_readable(
+    new_page: NewPage,
+    answered: Answered,
+    contrasts: Contrasts,
+    scheme: str,
+    path: str,
+    example: int,
+) -> None:
+    page = new_page(color_scheme=scheme)
+    page.goto(path)
+    with answered(page):
+        page.locator("[data-example]").nth(example).click()
+    expect(page.locator("#model")).to_have_attribute("data-state", "ready")
+    measured = contrasts(page, "p, h1, h2, label, a, button, span, dt, dd, b, code, .field__count")
+    assert len(measured) > 20
+    assert [pair for pair in measured if pair[0] and pair[1] < READABLE] == []
+
+
+def test_keyboard_alone_is_enough(page: Page, answered: Answered) -> None:
+    page.goto("/")
+    page.keyboard.press("Tab")
+    skip = page.get_by_role("link", name="본문으로 바로 가기")
+    expect(skip).to_be_focused()
+    expect(skip).to_be_in_viewport()
+    page.keyboard.press("Enter")
+    expect(page.locator("#main")).to_be_focused()
+    for _ in range(4):  # The three examples, then the query.
+        page.keyboard.press("Tab")
+    page.keyboard.type("떡볶이")
+    page.keyboard.press("Tab")
+    page.keyboard.type("매운 간식")
+    page.keyboard.press("Tab")
+    outline = page.locator("#send").evaluate("button => getComputedStyle(button).outlineStyle")
+    assert outline == "solid"
+    with answered(page):
+        page.keyboard.press("Enter")
+    expect(page.locator("#score")).to_be_visible()
+
+
+@pytest.mark.parametrize("width", [320, 360, 375])
+@pytest.mark.parametrize(("path", "example"), [("/", 0), ("/rank", 0), ("/rank", 1)])
+def test_phones_do_not_scroll_sideways(
+    new_page: NewPage, answered: Answered, path: str, example: int, width: int
+) -> None:
+    page = new_page(viewport={"width": width, "height": 740})
+    page.goto(path)
+    expect(page.locator("#model")).to_have_attribute("data-state", "ready")
+    with answered(page):
+        page.locator("[data-example]").nth(example).click()
+    page.get_by_role("tab", name="Python").click()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_unbroken_text_does_not_widen_the_page(new_page: NewPage, answered: Answered) -> None:
+    page = new_page(viewport={"width": 360, "height": 740})
+    page.goto("/rank")
+    for queries in ("가" * 500, f"{'가' * 500}\n{'a' * 500}"):
+        page.locator("#queries").fill(queries)
+        page.locator("#documents").fill(f"{'a' * 500}\n{'나' * 500}")
+        with answered(page):
+            page.locator("#send").click()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_navigation(page: Page) -> None:
+    page.goto("/")
+    nav = page.get_by_role("navigation")
+    expect(nav.locator("[aria-current=page]")).to_have_text("비교")
+    nav.get_by_role("link", name="순위").click()
+    expect(page).to_have_title("순위 · ssang")
+    expect(nav.locator("[aria-current=page]")).to_have_text("순위")
+    expect(nav.get_by_role("link", name="API 문서")).to_have_attribute("href", "/docs")
+    page.get_by_role("link", name="ssang 첫 화면").click()
+    expect(page).to_have_title("비교 · ssang")
+
+
+def test_wrong_address_leads_home(page: Page, expected_errors: list[str]) -> None:
+    expected_errors.append("404")
+    response = page.goto("/nowhere")
+    assert response is not None
+    assert response.status == 404
+    expect(page.get_by_role("heading", name="페이지를 찾을 수 없습니다")).to_be_visible()
+    page.get_by_role("link", name="첫 화면으로 가기").click()
+    expect(page).to_have_title("비교 · ssang")
+
+
+def test_header_names_the_model(page: Page, ask: Callable[..., Any]) -> None:
+    page.goto("/")
+    info = ask("/api/info")
+    expect(page.locator("#model")).to_have_text(f"{info['model']} · {info['device']}")
+
+
+def test_model_is_watched_until_it_is_ready(page: Page, expected_errors: list[str]) -> None:
+    expected_errors.append("503")
+    polls = 0
+
+    def third_time_ready(route: Route) -> None:
+        nonlocal polls
+        polls += 1
+        ready = polls == 3
+        route.fulfill(
+            status=200 if ready else 503, json={"status": "ready" if ready else "loading"}
+        )
+
+    page.clock.install()
+    page.route("**/ready", third_time_ready)
+    page.goto("/")
+    model = page.locator("#model")
+    expect(model).to_have_text("모델을 불러오는 중입니다")
+    for _ in range(2):
+        with page.expect_response("**/ready"):
+            page.clock.run_for(1000)
+    expect(model).to_have_attribute("data-state", "ready")
+    page.clock.run_for(10_000)
+    assert polls == 3
+
+
+def test_no_message_is_left_without_its_values(page: Page, answered: Answered) -> None:
+    for path, example in [("/", 0), ("/rank", 0), ("/rank", 1)]:
+        page.goto(path)
+        with answered(page):
+            page.locator("[data-example]").nth(example).click()
+        text = page.locator("body").inner_text()
+        code = page.locator("#code-curl").inner_text()
+        shown = text.replace(code, "")
+        assert "{" not in shown
+        assert "undefined" not in shown

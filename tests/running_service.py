@@ -1,0 +1,63 @@
+"""A service of its own under real gunicorn, and waiting for what it does."""
+
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import requests
+
+_START_S = 120
+
+
+@dataclass
+class RunningService:
+    """A gunicorn of its own, with its log."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+    log_file: Path
+
+    @property
+    def log(self) -> str:
+        return self.log_file.read_text(encoding="utf-8")
+
+    def wait_until_ready(self) -> None:
+        def ready() -> bool:
+            assert self.process.poll() is None, self.log
+            return is_ready(self.url)
+
+        wait_until(ready)
+
+    def stop(self) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        self.process.wait(timeout=60)
+
+
+StartService = Callable[..., RunningService]
+
+
+def wait_until(condition: Callable[[], bool], timeout_s: float = _START_S) -> None:
+    """Returns once ``condition`` holds; fails if it does not in time."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+
+
+def is_ready(url: str) -> bool:
+    try:
+        return requests.get(f"{url}/ready", timeout=5).ok
+    except requests.ConnectionError:
+        return False
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port

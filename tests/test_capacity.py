@@ -1,0 +1,49 @@
+import pytest
+
+from webapp import capacity
+from webapp.capacity import Capacity, available_cores, choose_capacity, has_gpu
+from webapp.settings import Settings
+
+
+@pytest.mark.parametrize(
+    ("cores", "gpu", "expected"),
+    [
+        (1, False, Capacity(1, 1)),
+        (2, False, Capacity(1, 2)),
+        (4, False, Capacity(1, 4)),
+        (16, False, Capacity(4, 4)),
+        (64, False, Capacity(16, 4)),
+        (16, True, Capacity(1, 16)),
+    ],
+)
+def test_shares_the_cores_out(cores: int, gpu: bool, expected: Capacity) -> None:
+    assert choose_capacity(Settings(), cores=cores, gpu=gpu) == expected
+
+
+def test_settings_win() -> None:
+    settings = Settings(workers=3, compute_threads=5)
+    assert choose_capacity(settings, cores=16, gpu=True) == Capacity(3, 5)
+
+
+def test_more_workers_than_cores_still_compute() -> None:
+    assert choose_capacity(Settings(workers=8), cores=2, gpu=False) == Capacity(8, 1)
+
+
+def test_cores_are_at_least_one() -> None:
+    assert available_cores() >= 1
+
+
+def test_quota_of_the_control_group_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(capacity, "_quota_cores", lambda: 1)
+    assert available_cores() == 1
+
+
+@pytest.mark.parametrize(("device", "gpu"), [("cpu", False), ("cuda", True), ("cuda:1", True)])
+def test_a_named_device_is_believed(device: str, gpu: bool) -> None:
+    assert has_gpu(device) is gpu
+
+
+@pytest.mark.parametrize("hidden", ["", "-1"])
+def test_hidden_gpus_do_not_count(monkeypatch: pytest.MonkeyPatch, hidden: str) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
+    assert not has_gpu("auto")

@@ -1,0 +1,58 @@
+import pytest
+
+from inference.errors import InvalidInput
+from webapp.settings import as_environment, read_settings
+
+
+def test_defaults() -> None:
+    settings = read_settings()
+    assert (settings.model, settings.host, settings.port) == ("ko-mini", "127.0.0.1", 8000)
+
+
+def test_flag_beats_own_name_beats_platform_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", "1001")
+    assert read_settings().port == 1001
+    monkeypatch.setenv("SSANG_PORT", "1002")
+    assert read_settings().port == 1002
+    assert read_settings(port="1003").port == 1003
+
+
+def test_web_concurrency_sets_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WEB_CONCURRENCY", "3")
+    assert read_settings().workers == 3
+
+
+def test_empty_variable_means_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSANG_DEVICE", "")
+    assert read_settings().device == "auto"
+
+
+def test_list_is_split_at_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSANG_CORS_ORIGINS", "https://a.example, https://b.example,")
+    assert read_settings().cors_origins == ("https://a.example", "https://b.example")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "http"),
+        ("SSANG_PORT", "70000"),
+        ("SSANG_PRECISION", "int4"),
+        ("SSANG_THREADS", "0"),
+        ("SSANG_DEADLINE_S", "-1"),
+    ],
+)
+def test_wrong_value_names_the_variable(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(InvalidInput, match=value) as caught:
+        read_settings()
+    assert name.removeprefix("SSANG_") in caught.value.message
+
+
+def test_flags_become_the_variables_that_mean_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in as_environment({"max_body_bytes": 5, "model": "x"}).items():
+        monkeypatch.setenv(name, value)
+    settings = read_settings()
+    assert (settings.max_body_bytes, settings.model) == (5, "x")

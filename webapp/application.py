@@ -1,0 +1,132 @@
+"""The Flask application, put together."""
+
+from importlib.metadata import version
+
+from flask import Flask, Response, request
+from flask_cors import CORS
+from flask_openapi import Info, OpenAPI
+from pydantic import ValidationError
+
+from inference.checkpoint import open_checkpoint
+from inference.engine import Engine
+from inference.resource import locate
+from webapp.admission import REFUSAL, Gate
+from webapp.errors import register_errors
+from webapp.observation import register_observation
+from webapp.parsing import Request, describe_validation_error
+from webapp.proxy import behind_proxy
+from webapp.routes.api import api
+from webapp.routes.docs import docs
+from webapp.routes.ops import ops
+from webapp.routes.pages import pages
+from webapp.schema import ErrorReply
+from webapp.service import Service
+from webapp.settings import Settings, read_settings
+
+_CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'self'"
+)
+
+
+def build_app(settings: Settings | None, engine: Engine | None) -> Flask:
+    """See :func:`webapp.create_app`."""
+    settings = settings or read_settings()
+    if engine is None:
+        engine = create_engine(settings)
+        engine.start()
+    app = _create_flask()
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
+    app.extensions["ssang"] = Service(settings, engine)
+    register_observation(app)
+    app.before_request(_raise_refusal)
+    app.after_request(_secure)
+    register_errors(app)
+    if settings.cors_origins:
+        CORS(app, origins=list(settings.cors_origins), expose_headers=["X-Request-ID"])
+    app.register_api(api)
+    app.register_api(ops)
+    app.register_blueprint(docs)
+    app.register_blueprint(pages)
+    _wrap(app, settings)
+    return app
+
+
+def create_engine(settings: Settings) -> Engine:
+    """An engine as the settings say; its model is not loaded yet.
+
+    Raises:
+        NotFound, InvalidInput: the model cannot be served; see ``open_checkpoint``.
+    """
+    return Engine(
+        open_checkpoint(settings.model),
+        device=settings.device,
+        precision=settings.precision,
+        threads=settings.compute_threads,
+        max_batch_tokens=settings.max_batch_tokens,
+        max_waiting_tokens=settings.max_waiting_tokens,
+        deadline_s=settings.deadline_s,
+        hang_timeout_s=settings.hang_timeout_s,
+        max_answer_values=settings.max_answer_values,
+    )
+
+
+def max_requests(threads: int) -> int:
+    """Requests a worker admits at once; its other threads answer refusals and health."""
+    return threads - max(2, threads // 8)
+
+
+class _Application(OpenAPI):
+    request_class = Request
+
+
+def _create_flask() -> OpenAPI:
+    release = version("ssang")
+    app = _Application(
+        __name__,
+        info=Info(
+            title="ssang",
+            version=release,
+            description="Serves Korean bi-encoders: compare, rank and embed texts.",
+        ),
+        doc_ui=False,
+        validation_error_model=ErrorReply,
+        validation_error_callback=_refuse_invalid,
+        template_folder=str(locate("webapp", "templates")),
+        static_folder=str(locate("webapp", "static")),
+        static_url_path="/static",
+    )
+    app.openapi_version = "3.1.0"
+    app.config["VERSION"] = release
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    return app
+
+
+def _wrap(app: Flask, settings: Settings) -> None:
+    gate = Gate(
+        app.wsgi_app,
+        max_requests=max_requests(settings.threads),
+        max_inflight_bytes=settings.max_inflight_bytes,
+        max_body_bytes=settings.max_body_bytes,
+    )
+    app.wsgi_app = behind_proxy(  # type: ignore[assignment, method-assign]
+        gate, proxies=settings.trusted_proxies, root_path=settings.root_path
+    )
+
+
+def _refuse_invalid(error: ValidationError) -> None:
+    raise describe_validation_error(error)
+
+
+def _raise_refusal() -> None:
+    refusal = request.environ.get(REFUSAL)
+    if refusal:
+        raise refusal
+
+
+def _secure(response: Response) -> Response:
+    response.headers.setdefault("Content-Security-Policy", _CONTENT_SECURITY_POLICY)
+    response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    response.headers.setdefault("Referrer-Policy", "same-origin")
+    return response

@@ -1,0 +1,52 @@
+"""How many processes and threads suit this machine; nothing here wakes CUDA before the fork."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from webapp.settings import Settings
+
+# Beyond this one matrix product of a sentence encoder gains little from another core.
+_CORES_PER_WORKER = 4
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """Processes, and CPU threads each of them computes with."""
+
+    workers: int
+    compute_threads: int
+
+
+def choose_capacity(settings: Settings, *, cores: int, gpu: bool) -> Capacity:
+    """What the settings leave open, from the cores and whether the model goes to a GPU.
+
+    One worker on a GPU: each would hold a model of its own there.
+
+    >>> choose_capacity(Settings(), cores=16, gpu=False)
+    Capacity(workers=4, compute_threads=4)
+    """
+    workers = settings.workers or (1 if gpu else max(1, cores // _CORES_PER_WORKER))
+    return Capacity(workers, settings.compute_threads or max(1, cores // workers))
+
+
+def available_cores() -> int:
+    """Cores this process may use: its affinity, and the quota of its control group (v2)."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, min(cores or 1, _quota_cores() or cores or 1))
+
+
+def _quota_cores() -> int | None:
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return max(1, int(quota) // int(period))
+    except (OSError, ValueError):
+        return None
+
+
+def has_gpu(device: str) -> bool:
+    """Whether ``device`` will mean a GPU, told without loading torch or touching CUDA."""
+    if device != "auto":
+        return device.startswith("cuda")
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return Path("/dev/nvidiactl").exists() and visible not in {"", "-1"}

@@ -1,0 +1,53 @@
+"""A request id in and out, one log line and a few metrics a request. No text of a user."""
+
+import logging
+import re
+import time
+import uuid
+from typing import Any
+
+from flask import Flask, Response, g, request
+
+from inference import metrics
+
+log = logging.getLogger(__name__)
+
+_ID_HEADER = "X-Request-ID"
+_SAFE_ID = re.compile(r"[\w.:/+=-]{1,128}", re.ASCII)
+_METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+
+
+def register_observation(app: Flask) -> None:
+    """Observes every request of the application. Call it before other hooks are registered."""
+    app.before_request(_begin)
+    app.after_request(_end)
+
+
+def note(**values: Any) -> None:
+    """Adds numbers about this request to its log line."""
+    g.notes.update(values)
+
+
+def _begin() -> None:
+    g.started = time.perf_counter()
+    g.notes = {}
+    given = request.headers.get(_ID_HEADER, "")
+    g.request_id = given if _SAFE_ID.fullmatch(given) else uuid.uuid4().hex
+
+
+def _end(response: Response) -> Response:
+    response.headers[_ID_HEADER] = g.request_id
+    route = request.url_rule.rule if request.url_rule else "none"
+    method = request.method if request.method in _METHODS else "other"
+    labels = {"method": method, "route": route, "status": response.status_code}
+    started, notes, request_id = g.started, g.notes, g.request_id
+
+    @response.call_on_close
+    def observe() -> None:
+        seconds = time.perf_counter() - started
+        metrics.REQUESTS.labels(**labels).inc()
+        metrics.LATENCY.labels(route).observe(seconds)
+        fields = {**labels, "ms": round(1000 * seconds, 1), "request_id": request_id, **notes}
+        log.info("request", extra=fields)
+
+    return response

@@ -1,0 +1,47 @@
+"""Answers as JSON, straight from NumPy; large ones leave in pieces."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import orjson
+from flask import Response
+
+_ROWS_A_PIECE = 1024
+
+JSON = "application/json"
+
+
+def encode_json(value: Any) -> bytes:
+    """The JSON of a value that may hold NumPy arrays and numbers."""
+    return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def json_reply(value: Mapping[str, Any], status: int = 200) -> Response:
+    """A JSON answer."""
+    return Response(encode_json(value), status, mimetype=JSON)
+
+
+def json_rows_reply(
+    value: Mapping[str, Any], name: str, count: int, rows: Callable[[int, int], Any]
+) -> Response:
+    """A JSON answer with one long array in it, which is never in memory as text as a whole.
+
+    Args:
+        value: the other members; at least one.
+        name: name of the array's member.
+        count: how many items it has.
+        rows: gives the items from a start to a stop.
+    """
+    if count <= _ROWS_A_PIECE:
+        return json_reply({**value, name: rows(0, count)})
+    return Response(_pieces(value, name, count, rows), mimetype=JSON)
+
+
+def _pieces(
+    value: Mapping[str, Any], name: str, count: int, rows: Callable[[int, int], Any]
+) -> Iterator[bytes]:
+    yield encode_json(value)[:-1] + b"," + encode_json(name) + b":["
+    for start in range(0, count, _ROWS_A_PIECE):
+        piece = encode_json(rows(start, min(start + _ROWS_A_PIECE, count)))[1:-1]
+        yield b"," + piece if start else piece
+    yield b"]}"

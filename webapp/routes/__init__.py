@@ -1,0 +1,1 @@
+"""Routes: each parses, makes one engine call and shapes the reply."""

@@ -1,0 +1,67 @@
+"""For those who run the service: health and metrics."""
+
+import os
+from typing import Any
+
+from flask import Response
+from flask_openapi import APIBlueprint, Tag
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    REGISTRY,
+    CollectorRegistry,
+    generate_latest,
+)
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from inference.batcher import State
+from webapp.reply import json_reply
+from webapp.schema import StateReply
+from webapp.service import current_service
+
+ops = APIBlueprint(
+    "ops", __name__, abp_tags=[Tag(name="operations", description="Health and metrics")]
+)
+
+_STATES: dict[Any, Any] = {200: StateReply, 503: StateReply}
+
+
+@ops.get("/live", summary="Is the process up?", responses={200: StateReply})
+def live() -> Response:
+    """Answers as long as the process does."""
+    return json_reply({"status": "alive"})
+
+
+@ops.get("/ready", summary="Can the model answer?", responses=_STATES)
+def ready() -> Response:
+    """200 once the model is loaded; 503 while it loads, when it has failed, and on the way out."""
+    return _state_reply()
+
+
+@ops.get("/health", summary="The same as /ready", responses=_STATES)
+def health() -> Response:
+    """For those who look for health under this name."""
+    return _state_reply()
+
+
+@ops.get("/ping", summary="The same as /ready", responses=_STATES)
+def ping() -> Response:
+    """For those who look for health under this name."""
+    return _state_reply()
+
+
+@ops.get(
+    "/metrics", summary="Metrics for Prometheus", responses={200: {"content": {"text/plain": {}}}}
+)
+def metrics() -> Response:
+    """Every worker's metrics, added up, in Prometheus' text format."""
+    registry = REGISTRY
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+
+
+def _state_reply() -> Response:
+    service = current_service()
+    state = State.STOPPING if service.is_stopping() else service.engine.state
+    return json_reply({"status": state}, 200 if state is State.READY else 503)

@@ -1,0 +1,218 @@
+"""Bodies of the JSON API: what validates requests is what the OpenAPI document shows."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+Texts = Annotated[list[str], Field(min_length=1)]
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+OneOrMoreTexts = Annotated[Texts, BeforeValidator(_as_list, json_schema_input_type=str | Texts)]
+
+
+class _Body(BaseModel):
+    # A misspelt optional field would otherwise be ignored without a word.
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class _Reading(_Body):
+    """How texts are read."""
+
+    max_length: int | None = Field(
+        None,
+        description="Most tokens of a text that are read, special tokens included; default: "
+        "the model's own maximum.",
+    )
+    truncate: bool = Field(
+        True, description="Cut longer texts at max_length; false makes the first one a 422."
+    )
+
+
+class Pair(_Body):
+    """A query and the document it is compared with."""
+
+    query: str = Field(examples=["맛있는 한국 전통 음식 김치찌개"])
+    document: str = Field(examples=["김치찌개와 된장찌개는 한국의 대표 전통 음식입니다."])
+
+
+class PairsRequest(_Reading):
+    """Pairs to score."""
+
+    pairs: Annotated[list[Pair], Field(min_length=1)]
+
+
+class MatrixRequest(_Reading):
+    """Queries to score against every document."""
+
+    queries: Texts = Field(examples=[["최신 기술 발전", "색깔"]])
+    documents: Texts = Field(examples=[["인공지능 기술이 빠르게 발전하고 있습니다."]])
+
+
+class RankRequest(_Reading):
+    """Documents to rank for one query."""
+
+    query: str = Field(examples=["최신 기술 발전"])
+    documents: Texts = Field(
+        examples=[["인공지능 기술이 빠르게 발전하고 있습니다.", "파리의 에펠탑"]]
+    )
+    top_k: int | None = Field(None, ge=1, description="Best documents to return; default: all.")
+
+
+class EmbedRequest(_Reading):
+    """Texts to embed."""
+
+    texts: OneOrMoreTexts = Field(examples=[["오늘 날씨가 참 좋네요."]])
+    kind: Literal["query", "document"] = Field(
+        "document", description="Side the texts are on, for models that treat them differently."
+    )
+    dimensions: int | None = Field(
+        None, description="Cut vectors to this many numbers and normalise them again."
+    )
+    encoding: Literal["float", "base64"] = Field(
+        "float", description="base64: each vector as little-endian float32 bytes."
+    )
+
+
+Grade = Literal["high", "medium", "low"]
+Score = Annotated[float, Field(ge=-1, le=1, description="Cosine similarity.")]
+
+
+class Usage(BaseModel):
+    """What was read."""
+
+    tokens: int = Field(description="Tokens read, special tokens included, padding not.")
+
+
+class Timing(BaseModel):
+    """Milliseconds spent."""
+
+    tokenize: float
+    queue: float = Field(description="Waiting for the model, until the first batch started.")
+    inference: float = Field(description="Batches that held this request's texts.")
+    total: float
+
+
+class _Reply(BaseModel):
+    model: str
+    usage: Usage
+    timing_ms: Timing
+
+
+class PairReply(BaseModel):
+    """A scored pair."""
+
+    index: int
+    score: Score
+    grade: Grade
+    query_tokens: int = Field(description="Tokens of the whole query, before it was cut.")
+    document_tokens: int = Field(description="Tokens of the whole document, before it was cut.")
+    truncated: bool = Field(description="Whether either text was cut.")
+
+
+class PairsReply(_Reply):
+    """Pairs in the order they came."""
+
+    pairs: list[PairReply]
+
+
+class MatrixReply(_Reply):
+    """Scores: a row a query, a column a document."""
+
+    scores: list[list[Score]]
+    query_tokens: list[int]
+    document_tokens: list[int]
+    query_truncated: list[bool]
+    document_truncated: list[bool]
+
+
+class RankedReply(BaseModel):
+    """A ranked document, by its index in the request."""
+
+    index: int
+    score: Score
+    grade: Grade
+    tokens: int = Field(description="Tokens of the whole document, before it was cut.")
+    truncated: bool
+
+
+class RankReply(_Reply):
+    """Documents, best first."""
+
+    query_tokens: int
+    query_truncated: bool
+    results: list[RankedReply]
+
+
+class EmbedReply(_Reply):
+    """Unit vectors in the order of the texts."""
+
+    embeddings: list[list[float]] | list[str]
+    dimensions: int
+    encoding: Literal["float", "base64"]
+    truncated: list[bool]
+
+
+class Thresholds(BaseModel):
+    """Cosines from which a score is high, medium, or a match."""
+
+    high: float
+    medium: float
+    binary: float
+
+
+class Limits(BaseModel):
+    """What one request, or all together, may ask."""
+
+    max_body_bytes: int
+    max_inflight_bytes: int
+    max_answer_values: int
+    max_waiting_tokens: int
+    max_batch_tokens: int
+    deadline_s: float
+
+
+class InfoReply(BaseModel):
+    """The loaded model and the service's limits."""
+
+    model: str
+    hash: str = Field(description="SHA-256 of the model's files.")
+    pooling: Literal["mean", "cls", "max"]
+    dimension: int
+    max_length: int
+    device: str
+    precision: Literal["fp32", "bf16", "fp16"]
+    thresholds: Thresholds
+    warnings: list[str] = Field(description="What had to be assumed about the model.")
+    limits: Limits
+    version: str
+
+
+class StateReply(BaseModel):
+    """Whether the service can answer."""
+
+    status: Literal["alive", "loading", "ready", "failed", "stopping"]
+
+
+class ErrorDetail(BaseModel):
+    """One item that is wrong."""
+
+    item: str = Field(examples=["pairs[3].query"])
+    message: str
+
+
+class ErrorBody(BaseModel):
+    """What went wrong, and what to do."""
+
+    code: str = Field(examples=["invalid_input"])
+    message: str
+    details: list[ErrorDetail] | None = None
+
+
+class ErrorReply(BaseModel):
+    """Every error of the JSON API."""
+
+    error: ErrorBody

@@ -1,0 +1,107 @@
+"""Settings: one row each, read once, from flags, the environment and the platforms' own names."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import AliasChoices, BeforeValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from inference.errors import InvalidInput
+
+PREFIX = "SSANG_"
+
+
+def _split(value: Any) -> Any:
+    return (
+        tuple(part.strip() for part in value.split(",") if part.strip())
+        if isinstance(value, str)
+        else value
+    )
+
+
+def _setting(name: str, default: Any, description: str, platform: str = "", **bounds: Any) -> Any:
+    """A field that is also read from a name that platforms set, such as PORT."""
+    alias = AliasChoices(PREFIX + name.upper(), platform)
+    return Field(default, description=description, validation_alias=alias, **bounds)
+
+
+class Settings(BaseSettings):
+    """Every setting of the service; each is the flag ``--name`` and SSANG_NAME."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, populate_by_name=True, env_ignore_empty=True, extra="ignore"
+    )
+
+    model: str = Field("ko-mini", description="embedded model, or folder of one")
+    host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 for all")
+    port: int = _setting("port", 8000, "port to listen on", "PORT", ge=0, le=65535)
+    workers: int = _setting(
+        "workers", 0, "processes; 0 chooses from the cores, or 1 on a GPU", "WEB_CONCURRENCY", ge=0
+    )
+    threads: int = Field(
+        64, ge=8, description="requests a worker holds at once, a few of them refusals and health"
+    )
+    compute_threads: int = Field(
+        0, ge=0, description="CPU threads a worker computes with; 0 shares the cores out"
+    )
+    device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        "auto", description="auto (fp32 on CPU, bf16 or fp16 on a GPU), fp32, bf16 or fp16"
+    )
+    max_batch_tokens: int = Field(
+        0, ge=0, description="padded tokens of a batch; 0 takes what suits the device"
+    )
+    max_waiting_tokens: int = Field(
+        262_144, ge=1, description="tokens that may wait for the model before a 429"
+    )
+    max_body_bytes: int = Field(32 * 2**20, ge=1, description="largest request body")
+    max_inflight_bytes: int = Field(
+        256 * 2**20, ge=1, description="request bodies a worker holds at once before a 429"
+    )
+    max_answer_values: int = Field(
+        2**27, ge=1, description="numbers in one answer: texts x dimensions, queries x documents"
+    )
+    deadline_s: float = Field(
+        60.0, gt=0, description="seconds a text may wait for the model before a 504"
+    )
+    hang_timeout_s: float = Field(
+        120.0, gt=0, description="seconds of one batch after which the worker is replaced"
+    )
+    trusted_proxies: int = Field(
+        0, ge=0, description="proxies in front whose X-Forwarded-* headers are believed"
+    )
+    root_path: str = Field("", description="path the service is mounted under, such as /ssang")
+    cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = Field(
+        (), description="origins, separated by commas, whose pages may call the API"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="debug, info, warning or error"
+    )
+    log_format: Literal["auto", "json", "text"] = Field(
+        "auto", description="json, text, or auto: text on a terminal"
+    )
+
+
+def read_settings(**flags: Any) -> Settings:
+    """The settings of this process: flags, then SSANG_*, then the platforms' names, then defaults.
+
+    Raises:
+        InvalidInput: a value that its setting cannot take; the message names both.
+    """
+    try:
+        return Settings(**flags)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        name = str(fault["loc"][0])
+        name = name if name.isupper() else environment_name(name)
+        raise InvalidInput(f"{name}={fault['input']}: {fault['msg']}.", item=name) from error
+
+
+def environment_name(name: str) -> str:
+    """SSANG_MAX_BODY_BYTES for ``max_body_bytes``."""
+    return PREFIX + name.upper()
+
+
+def as_environment(flags: Mapping[str, Any]) -> dict[str, str]:
+    """Flags as the environment variables that mean the same."""
+    return {environment_name(name): str(value) for name, value in flags.items()}
