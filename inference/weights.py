@@ -52,7 +52,7 @@ def _check_safetensors(file: Path) -> None:
             header = json.loads(stream.read(header_bytes))
         ends = [entry["data_offsets"][1] for name, entry in header.items() if name[:2] != "__"]
         expected = 8 + header_bytes + max(ends, default=0)
-    except (struct.error, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (struct.error, ValueError, LookupError, TypeError, AttributeError) as error:
         raise InvalidInput(
             f"{file} is no whole safetensors file ({size:,} bytes): copy it again."
         ) from error

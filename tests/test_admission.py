@@ -48,7 +48,8 @@ def _gate(app: Held, **limits: int) -> Gate:
 
 
 def _post(gate: Gate, path: str = "/api/pairs", size: int = 10) -> bytes:
-    return Client(gate).post(path, data=b"x" * size, buffered=True).data
+    data: bytes = Client(gate).post(path, data=b"x" * size, buffered=True).data
+    return data
 
 
 def test_refuses_requests_beyond_the_limit_and_admits_again(held: Held) -> None:

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from inference.errors import InvalidInput
@@ -25,6 +27,16 @@ def test_web_concurrency_sets_workers(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_empty_variable_means_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSANG_DEVICE", "")
     assert read_settings().device == "auto"
+
+
+def test_file_in_the_working_folder_is_read_and_the_environment_wins(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_text("SSANG_PORT=1001\nSSANG_DEVICE=cpu\nOTHER=1\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SSANG_PORT", "1002")
+    settings = read_settings()
+    assert (settings.port, settings.device) == (1002, "cpu")
 
 
 def test_list_is_split_at_commas(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -157,7 +157,7 @@ class FakeEncoder:
 
     Attributes:
         batches: the token ids it was given, batch by batch.
-        on_batch: called with each batch before it is answered; may wait, or raise.
+        on_batch: called with each batch before it is answered; may raise.
     """
 
     dim = 8
@@ -172,7 +172,9 @@ class FakeEncoder:
         self.batches: list[list[list[int]]] = []
         self.on_batch: Callable[[Sequence[Sequence[int]]], object] = lambda _: None
         self.kinds: dict[str, Kind] = {}
-        self._entered = threading.Semaphore(0)
+        self._go = threading.Event()
+        self._go.set()
+        self._held = threading.Event()
 
     def tokenize(
         self, texts: Sequence[str], kind: Kind, max_tokens: int | None = None
@@ -185,24 +187,25 @@ class FakeEncoder:
 
     def encode(self, token_ids: Sequence[Sequence[int]]) -> Vectors:
         self.batches.append([list(row) for row in token_ids])
-        self._entered.release()
+        if not self._go.is_set():
+            self._held.set()
+            assert self._go.wait(30)
         self.on_batch(token_ids)
         return np.stack([fake_vector(row) for row in token_ids])
 
-    def wait_for_batch(self) -> None:
-        """Returns when one more batch has reached the encoder."""
-        assert self._entered.acquire(timeout=10), "no batch reached the encoder"
-
     @contextmanager
     def holding(self) -> Iterator[None]:
-        """Batches that start inside are answered when the block is left."""
-        go = threading.Event()
-        before, self.on_batch = self.on_batch, lambda _: go.wait(30)
+        """A batch that starts inside is answered when the block is left."""
+        self._held.clear()
+        self._go.clear()
         try:
             yield
         finally:
-            self.on_batch = before
-            go.set()
+            self._go.set()
+
+    def wait_until_held(self) -> None:
+        """Returns when a batch waits for the end of the ``holding`` block."""
+        assert self._held.wait(10), "no batch reached the encoder"
 
 
 def fake_ids(text: str, max_tokens: int = 10**9) -> list[int]:

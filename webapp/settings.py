@@ -29,7 +29,12 @@ class Settings(BaseSettings):
     """Every setting of the service; each is the flag ``--name`` and SSANG_NAME."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, frozen=True, populate_by_name=True, env_ignore_empty=True, extra="ignore"
+        env_prefix=PREFIX,
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        populate_by_name=True,
     )
 
     model: str = Field("ko-mini", description="embedded model, or folder of one")
@@ -83,7 +88,10 @@ class Settings(BaseSettings):
 
 
 def read_settings(**flags: Any) -> Settings:
-    """The settings of this process: flags, then SSANG_*, then the platforms' names, then defaults.
+    """The settings of this process.
+
+    Flags win over SSANG_* variables, these over the platforms' own names, these over the same in
+    a file ``.env`` of the working folder, and that over the defaults.
 
     Raises:
         InvalidInput: a value that its setting cannot take; the message names both.

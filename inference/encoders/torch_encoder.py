@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pickle import UnpicklingError
+from typing import Any
 
 import numpy as np
 import torch
@@ -144,11 +145,7 @@ def _choose_precision(precision: str, device: torch.device) -> str:
 
 
 def _load_model(checkpoint: Checkpoint, dtype: torch.dtype) -> PreTrainedModel:
-    """The transformer in eval mode, refused if the file lacks weights that it needs.
-
-    transformers would fill missing weights with random numbers and only log it. What it raises has
-    no common base, and often more lines than anyone wants.
-    """
+    """The transformer in eval mode, refused if its weights are not those that it needs."""
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
@@ -157,7 +154,7 @@ def _load_model(checkpoint: Checkpoint, dtype: torch.dtype) -> PreTrainedModel:
             dtype=dtype,
             local_files_only=True,
             output_loading_info=True,
-            # Found below, where the message can name them.
+            # Refused below, where the message can name them.
             ignore_mismatched_sizes=True,
         )
     except (UnpicklingError, EOFError) as error:
@@ -165,10 +162,20 @@ def _load_model(checkpoint: Checkpoint, dtype: torch.dtype) -> PreTrainedModel:
             f"The weights of model '{checkpoint.name}' are damaged, or hold more than tensors: "
             "copy it again, or save it as model.safetensors."
         ) from error
-    except Exception as error:
+    except Exception as error:  # what transformers raises has no common base
         raise InvalidInput(
             f"Model '{checkpoint.name}' cannot be loaded: {first_line(error)}"
         ) from error
+    _check_complete(checkpoint, loading)
+    loaded: PreTrainedModel = model.eval()
+    return loaded
+
+
+def _check_complete(checkpoint: Checkpoint, loading: dict[str, Any]) -> None:
+    """Refuses weights that lack or misfit what the model needs.
+
+    transformers would fill in random numbers and only log it.
+    """
     if loading["mismatched_keys"]:
         name, found, expected = min(loading["mismatched_keys"])
         raise InvalidInput(
@@ -181,8 +188,6 @@ def _load_model(checkpoint: Checkpoint, dtype: torch.dtype) -> PreTrainedModel:
             f"The weights of model '{checkpoint.name}' lack {len(missing)} tensors, "
             f"such as {missing[0]}: they belong to another architecture than config.json."
         )
-    loaded: PreTrainedModel = model.eval()
-    return loaded
 
 
 def _shape(size: torch.Size) -> str:

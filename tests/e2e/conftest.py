@@ -6,29 +6,14 @@ any uncaught error in a page.
 
 import json
 import os
-import shutil
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import pytest
+from chromium import ARGS, NO_CHROMIUM, find_chromium
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
-
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-NO_CHROMIUM = (
-    "browser tests left out: no Chromium found; "
-    "get one with `apt-get install chromium`, or name one in SSANG_CHROMIUM"
-)
-ARGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 # The contrast (WCAG 2) of each element's text with the nearest background that is painted. A canvas
 # turns whatever notation a colour is computed to into sRGB.
@@ -62,11 +47,6 @@ elements => {
 """
 
 
-def chromium() -> str | None:
-    named = os.environ.get("SSANG_CHROMIUM")
-    return shutil.which(named) if named else next(filter(None, map(shutil.which, NAMES)), None)
-
-
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     skipped = terminalreporter.stats.get("skipped", [])
     if any(NO_CHROMIUM in str(report.longrepr) for report in skipped):
@@ -76,7 +56,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 # A module's and not the session's: while Playwright's event loop runs, no other test could run one.
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    path = chromium()
+    path = find_chromium()
     if path is None:
         if os.environ.get("CI") == "true":
             pytest.fail(NO_CHROMIUM)

@@ -3,7 +3,7 @@
 from importlib.util import find_spec
 from pathlib import Path
 
-from flask import Blueprint, Response, current_app, render_template, send_from_directory
+from flask import Blueprint, Response, current_app, render_template, request, send_from_directory
 
 docs = Blueprint("docs", __name__)
 
@@ -17,9 +17,9 @@ def _assets() -> Path:
 
 @docs.get("/openapi.json")
 def document() -> dict[str, object]:
-    """The OpenAPI document of every route."""
+    """The OpenAPI document of every route, for the path the service is mounted under."""
     described: dict[str, object] = current_app.api_doc  # type: ignore[attr-defined]
-    return described
+    return {**described, "servers": [{"url": request.script_root or "/"}]}
 
 
 @docs.get("/docs")

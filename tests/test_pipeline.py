@@ -1,0 +1,320 @@
+"""Requests of any size through the batcher, around an encoder that does as told."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from conftest import wait_until
+from prometheus_client import REGISTRY
+from tiny_model import FakeEncoder, fake_ids, fake_vector
+
+from inference.batcher import Batcher, State
+from inference.errors import (
+    DeadlineExceeded,
+    InvalidInput,
+    ModelUnavailable,
+    Overloaded,
+)
+from inference.pipeline import Pipeline, ReadOptions, TextGroup, check_not_empty
+from inference.result import EncodedTexts, Timing
+from inference.similarity import Vectors
+
+
+@pytest.fixture
+def encoder() -> FakeEncoder:
+    return FakeEncoder(batch_tokens=640)
+
+
+@pytest.fixture
+def batcher(encoder: FakeEncoder) -> Iterator[Batcher]:
+    batcher = Batcher(lambda: encoder, max_waiting_tokens=2000)
+    batcher.start()
+    wait_until(lambda: batcher.state is State.READY)
+    yield batcher
+    batcher.close()
+
+
+@pytest.fixture
+def pipeline(batcher: Batcher) -> Pipeline:
+    return Pipeline(batcher, deadline_s=30)
+
+
+def test_text_that_comes_twice_is_encoded_once(pipeline: Pipeline, encoder: FakeEncoder) -> None:
+    texts = ["one", "two", "one", "three", "two", "one"]
+    encoded = _encode(pipeline, texts)
+    np.testing.assert_array_equal(encoded.vectors, _vectors(texts))
+    assert sorted(_seen(encoder)) == sorted(fake_ids(text) for text in ("one", "two", "three"))
+    assert encoded.lengths.tolist() == [5, 5, 5, 7, 5, 5]
+    assert encoded.tokens == 32
+
+
+def test_texts_of_two_groups_are_read_together(pipeline: Pipeline, encoder: FakeEncoder) -> None:
+    queries = TextGroup(["a", "b", "a"], "query", "queries[{}]")
+    documents = TextGroup(["c", "dd"], "document", "documents[{}]")
+    left, right = pipeline.encode([queries, documents], ReadOptions(), Timing())
+    np.testing.assert_array_equal(left.vectors, _vectors(["a", "b", "a"]))
+    np.testing.assert_array_equal(right.vectors, _vectors(["c", "dd"]))
+    assert (left.tokens, right.tokens) == (9, 7)
+    assert encoder.kinds == {"a": "query", "b": "query", "c": "document", "dd": "document"}
+
+
+def test_each_tower_reads_a_text_that_both_have(pipeline: Pipeline, encoder: FakeEncoder) -> None:
+    groups = [TextGroup(["same"], "query", "query"), TextGroup(["same"], "document", "document")]
+    left, right = pipeline.encode(groups, ReadOptions(), Timing())
+    np.testing.assert_array_equal(left.vectors, right.vectors)
+    assert len(_seen(encoder)) == 2
+
+
+def test_a_hundred_thousand_texts_are_answered_row_by_row(
+    pipeline: Pipeline, encoder: FakeEncoder
+) -> None:
+    waiting: list[float] = []
+    idle = _waiting_tokens()
+    encoder.on_batch = lambda _: waiting.append(_waiting_tokens() - idle)
+    texts = [f"{number * 7919 % 100_003}" for number in range(100_000)]
+    encoded = _encode(pipeline, texts)
+    np.testing.assert_array_equal(encoded.vectors, _vectors(texts))
+    assert len(_seen(encoder)) == 100_000
+    # However large it is, it never keeps more than two slices in the queue.
+    assert max(waiting) <= 2 * encoder.batch_tokens
+    assert _waiting_tokens() == idle
+
+
+@pytest.mark.parametrize("count", [1, 2, 2047, 2048, 2049, 4096, 4097])
+def test_borders_of_windows_lose_nothing(pipeline: Pipeline, count: int) -> None:
+    texts = [f"{number}" + "x" * (number * 31 % 17) for number in range(count)]
+    encoded = _encode(pipeline, texts)
+    np.testing.assert_array_equal(encoded.vectors, _vectors(texts))
+    assert encoded.lengths.tolist() == [len(text) + 2 for text in texts]
+
+
+def test_no_texts_give_no_vectors(pipeline: Pipeline, encoder: FakeEncoder) -> None:
+    encoded = _encode(pipeline, [])
+    assert encoded.vectors.shape == (0, encoder.dim)
+    assert (encoded.lengths.tolist(), encoded.truncated.tolist(), encoded.tokens) == ([], [], 0)
+
+
+def test_texts_of_like_length_share_a_batch(pipeline: Pipeline, encoder: FakeEncoder) -> None:
+    _encode(pipeline, [f"{number}" + "x" * (number * 31 % 60) for number in range(2000)])
+    padded = sum(len(batch) * max(map(len, batch)) for batch in encoder.batches)
+    assert padded <= 1.1 * sum(map(len, _seen(encoder)))
+
+
+def test_small_request_does_not_wait_for_the_whole_of_a_large_one(
+    pipeline: Pipeline, encoder: FakeEncoder
+) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        with encoder.holding():
+            texts = [f"{number:05}" for number in range(10_000)]
+            large = pool.submit(_encode, pipeline, texts)
+            encoder.wait_until_held()
+            encoder.on_batch = lambda _: None if large_may_go_on.is_set() else small.result(10)
+        _encode(pipeline, ["small"])
+
+
+# Reading
+
+
+def test_lengths_are_told_of_whole_texts_and_tokens_of_what_was_read(pipeline: Pipeline) -> None:
+    cut = _counter("ssang_truncations_total")
+    encoded = _encode(pipeline, ["x" * 100, "abc", "y" * 62, "z" * 63])
+    assert encoded.lengths.tolist() == [102, 5, 64, 65]
+    assert encoded.truncated.tolist() == [True, False, False, True]
+    assert encoded.tokens == 64 + 5 + 64 + 64
+    assert _counter("ssang_truncations_total") == cut + 2
+
+
+def test_max_length_cuts_there(pipeline: Pipeline) -> None:
+    encoded = _encode(pipeline, ["abcdef", "abc", "ab"], ReadOptions(max_length=5))
+    assert encoded.truncated.tolist() == [True, False, False]
+    np.testing.assert_array_equal(encoded.vectors, _vectors(["abc", "abc", "ab"]))
+    assert encoded.tokens == 5 + 5 + 4
+
+
+@pytest.mark.parametrize("max_length", [3, 64])
+def test_max_length_may_be_what_the_model_reads(pipeline: Pipeline, max_length: int) -> None:
+    encoded = _encode(pipeline, ["x" * 100], ReadOptions(max_length=max_length))
+    assert encoded.tokens == max_length
+
+
+@pytest.mark.parametrize("max_length", [-1, 0, 2, 65, 10**9])
+def test_max_length_beyond_what_the_model_reads_is_refused(
+    pipeline: Pipeline, encoder: FakeEncoder, max_length: int
+) -> None:
+    with pytest.raises(InvalidInput, match=f"from 3 to 64.*it is {max_length}") as caught:
+        _encode(pipeline, ["text"], ReadOptions(max_length=max_length))
+    assert caught.value.item == "max_length"
+    assert encoder.batches == []
+
+
+@pytest.mark.parametrize("text", ["", " ", "\n\t\r", "\u3000\u00a0"])
+def test_empty_text_is_named(pipeline: Pipeline, encoder: FakeEncoder, text: str) -> None:
+    with pytest.raises(InvalidInput, match=r"texts\[2\] is empty") as caught:
+        _encode(pipeline, ["a", "b", text])
+    assert caught.value.item == "texts[2]"
+    assert caught.value.details == [{"item": "texts[2]", "message": "The text is empty."}]
+    assert encoder.batches == []
+
+
+def test_first_twenty_empty_texts_are_named() -> None:
+    group = TextGroup(["", "a"] * 30, "query", "pairs[{}].query", first=100)
+    with pytest.raises(InvalidInput) as caught:
+        check_not_empty(group)
+    items = [fault["item"] for fault in caught.value.details]
+    assert items == [f"pairs[{100 + 2 * number}].query" for number in range(20)]
+
+
+def test_character_that_is_no_space_is_enough(pipeline: Pipeline) -> None:
+    assert _encode(pipeline, ["\u200b", ".", "\x00"]).lengths.tolist() == [3, 3, 3]
+
+
+def test_text_that_must_not_be_cut_is_named_with_its_tokens(
+    pipeline: Pipeline, encoder: FakeEncoder
+) -> None:
+    texts = ["x" * 62, "y" * 63, "fine", "z" * 2000]
+    with pytest.raises(InvalidInput, match=r"texts\[1\] has 65 tokens, more than the 64") as caught:
+        _encode(pipeline, texts, ReadOptions(truncate=False))
+    assert caught.value.item == "texts[1]"
+    assert caught.value.details == [
+        {"item": "texts[1]", "message": "The text has 65 tokens."},
+        {"item": "texts[3]", "message": "The text has 2,002 tokens."},
+    ]
+    assert encoder.batches == []
+    assert "xx" not in caught.value.message
+
+
+def test_first_twenty_texts_over_the_length_are_named(pipeline: Pipeline) -> None:
+    texts = [f"{number:04}" for number in range(50)]
+    with pytest.raises(InvalidInput, match="6 tokens, more than the 5") as caught:
+        _encode(pipeline, texts, ReadOptions(max_length=5, truncate=False))
+    items = [fault["item"] for fault in caught.value.details]
+    assert items == [f"texts[{number}]" for number in range(20)]
+
+
+def test_text_over_the_length_is_named_in_a_later_window(pipeline: Pipeline) -> None:
+    idle = _waiting_tokens()
+    texts = [f"{number}" for number in range(5000)]
+    texts[4999] = "x" * 70
+    group = TextGroup(texts, "document", "documents[{}]", first=1000)
+    with pytest.raises(InvalidInput, match=r"documents\[5999\] has 72 tokens"):
+        pipeline.encode([group], ReadOptions(truncate=False), Timing())
+    assert _waiting_tokens() == idle
+
+
+def test_text_over_the_length_is_named_in_a_later_group(pipeline: Pipeline) -> None:
+    groups = [
+        TextGroup(["a", "b"], "query", "queries[{}]"),
+        TextGroup(["a", "c", "x" * 70], "document", "documents[{}]"),
+    ]
+    with pytest.raises(InvalidInput, match=r"documents\[2\] has 72 tokens"):
+        pipeline.encode(groups, ReadOptions(truncate=False), Timing())
+
+
+def test_texts_within_the_length_pass_where_none_may_be_cut(pipeline: Pipeline) -> None:
+    encoded = _encode(pipeline, ["x" * 62], ReadOptions(truncate=False))
+    assert encoded.truncated.tolist() == [False]
+
+
+# Load, and what goes wrong
+
+
+def test_large_request_waits_for_room_for_its_later_slices(encoder: FakeEncoder) -> None:
+    batcher = Batcher(lambda: encoder, max_batch_tokens=60, max_waiting_tokens=70)
+    batcher.start()
+    wait_until(lambda: batcher.state is State.READY)
+    texts = [f"{number:04}" for number in range(1000)]
+    encoded = _encode(Pipeline(batcher, deadline_s=30), texts)
+    np.testing.assert_array_equal(encoded.vectors, _vectors(texts))
+    batcher.close()
+
+
+def test_request_is_refused_when_too_much_waits(
+    pipeline: Pipeline, batcher: Batcher, encoder: FakeEncoder
+) -> None:
+    with encoder.holding():
+        jobs = [batcher.submit([[1] * 50], deadline=1e12)]
+        encoder.wait_until_held()
+        jobs.append(batcher.submit([[1] * 50] * 40, deadline=1e12))
+        with pytest.raises(Overloaded):
+            _encode(pipeline, ["text"])
+    for job in jobs:
+        batcher.wait(job)
+
+
+def test_failing_slice_takes_the_others_back(pipeline: Pipeline, encoder: FakeEncoder) -> None:
+    idle = _waiting_tokens()
+    batches = 0
+
+    def fail_on_the_third(_: object) -> None:
+        nonlocal batches
+        batches += 1
+        if batches == 3:
+            raise ValueError("broken")
+
+    encoder.on_batch = fail_on_the_third
+    with pytest.raises(ValueError, match="broken"):
+        _encode(pipeline, [f"{number:05}" for number in range(10_000)])
+    assert _waiting_tokens() == idle
+    _encode(pipeline, ["next"])
+    # The third failed, two more may have been under way, and the last is that of the next request.
+    assert len(encoder.batches) <= 6
+
+
+def test_deadline_takes_the_whole_request_back(batcher: Batcher, encoder: FakeEncoder) -> None:
+    idle = _waiting_tokens()
+    pipeline = Pipeline(batcher, deadline_s=0.05)
+    with encoder.holding():
+        batcher.submit([[1, 2]], deadline=1e12)
+        encoder.wait_until_held()
+        with pytest.raises(DeadlineExceeded):
+            _encode(pipeline, [f"{number:05}" for number in range(10_000)])
+        assert _waiting_tokens() == idle
+
+
+def test_model_that_stopped_answers_nothing(pipeline: Pipeline, batcher: Batcher) -> None:
+    batcher.close()
+    with pytest.raises(ModelUnavailable, match="stopping"):
+        _encode(pipeline, ["text"])
+
+
+def test_timing_adds_up_over_calls(pipeline: Pipeline, encoder: FakeEncoder) -> None:
+    timing = Timing()
+    group = TextGroup(["text"], "query", "texts[{}]")
+    pipeline.encode([group], ReadOptions(), timing)
+    first = Timing(**vars(timing))
+    pipeline.encode([group], ReadOptions(), timing)
+    assert 0 < first.tokenize < timing.tokenize
+    assert 0 <= first.queue <= timing.queue
+    assert 0 < first.inference < timing.inference
+
+
+def test_timing_is_told_in_milliseconds_with_three_digits() -> None:
+    timing = Timing(tokenize=0.12345, queue=1.0, inference=12.3456, total=13.5)
+    expected = {"tokenize": 0.123, "queue": 1.0, "inference": 12.346, "total": 13.5}
+    assert timing.as_dict() == expected
+
+
+def _encode(
+    pipeline: Pipeline, texts: list[str], options: ReadOptions | None = None
+) -> EncodedTexts:
+    group = TextGroup(texts, "document", "texts[{}]")
+    (encoded,) = pipeline.encode([group], options or ReadOptions(), Timing())
+    return encoded
+
+
+def _vectors(texts: list[str]) -> Vectors:
+    return np.stack([fake_vector(fake_ids(text)) for text in texts])
+
+
+def _seen(encoder: FakeEncoder) -> list[list[int]]:
+    return [ids for batch in encoder.batches for ids in batch]
+
+
+def _waiting_tokens() -> float:
+    return _counter("ssang_waiting_tokens")
+
+
+def _counter(name: str) -> float:
+    value = REGISTRY.get_sample_value(name)
+    assert value is not None
+    return value
