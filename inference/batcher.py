@@ -17,6 +17,7 @@ from enum import StrEnum
 import numpy as np
 
 from inference import metrics
+from inference.checkpoint import Kind
 from inference.encoders.base import Encoder, OutOfMemory
 from inference.errors import (
     DeadlineExceeded,
@@ -87,6 +88,7 @@ class Batcher:
         self._failure: Failure | None = None
         self._on_failure: Callable[[Failure], None] | None = None
         self._thread: threading.Thread | None = None
+        self._watcher: threading.Thread | None = None
         self._changed = threading.Condition()
         self._jobs: deque[Job] = deque()
         self._waiting_tokens = 0
@@ -98,7 +100,8 @@ class Batcher:
     def start(self) -> None:
         """Starts the model's thread, which loads the model first, and the watch over it."""
         self._start_model_thread()
-        threading.Thread(target=self._watch, name="model-watch", daemon=True).start()
+        self._watcher = threading.Thread(target=self._watch, name="model-watch", daemon=True)
+        self._watcher.start()
 
     def close(self) -> None:
         """Takes no more work, and returns when what waits is done, or after a few seconds.
@@ -110,8 +113,9 @@ class Batcher:
             if self._state is not State.FAILED:
                 self._state = State.STOPPING
             self._changed.notify_all()
-        if self._thread is not None:
-            self._thread.join(timeout=_CLOSE_S)
+        for thread in (self._thread, self._watcher):
+            if thread is not None:
+                thread.join(timeout=_CLOSE_S)
 
     def on_failure(self, callback: Callable[[Failure], None]) -> None:
         """Calls ``callback`` when the model has failed for good; at once if it already has."""
@@ -149,6 +153,7 @@ class Batcher:
         *,
         deadline: float,
         usage: Usage | None = None,
+        tower: Kind = "document",
         wait_for_room: bool = False,
     ) -> Job:
         """Puts texts in the queue.
@@ -157,6 +162,7 @@ class Batcher:
             ids: token ids a text, in the order they should run.
             deadline: ``time.monotonic()`` by which they must have started.
             usage: counts what they cost.
+            tower: the encoder they go through.
             wait_for_room: wait, until the deadline, while the queue is full, rather than be
                 refused; for the later slices of a request that was admitted already.
 
@@ -165,7 +171,7 @@ class Batcher:
             DeadlineExceeded: there was no room before the deadline.
             ModelUnavailable: the model cannot answer.
         """
-        job = Job(ids, deadline, usage or Usage())
+        job = Job(ids, deadline, usage or Usage(), tower)
         tokens = job.waiting_tokens
         with self._changed:
             if wait_for_room and not self._changed.wait_for(
@@ -211,8 +217,10 @@ class Batcher:
     # The model's thread
 
     def _start_model_thread(self) -> None:
-        self._thread = threading.Thread(target=self._run, name="model", daemon=True)
-        self._thread.start()
+        thread = threading.Thread(target=self._run, name="model", daemon=True)
+        thread.start()
+        # Only now, so that the watch always sees one that lives.
+        self._thread = thread
 
     def _run(self) -> None:
         try:
@@ -261,7 +269,7 @@ class Batcher:
                 metrics.QUEUE_WAIT.observe(waited)
                 job.usage.queue_s = waited if job.usage.queue_s is None else job.usage.queue_s
         try:
-            vectors = self._encode(ids)
+            vectors = self._encode(ids, batch[0][0].tower)
         except Exception as error:
             self._fail_jobs((job for job, _ in batch), error)
             return
@@ -274,19 +282,19 @@ class Batcher:
         for (job, index), vector in zip(batch, vectors, strict=True):
             job.put(index, vector)
 
-    def _encode(self, ids: list[list[int]]) -> Vectors:
+    def _encode(self, ids: list[list[int]], tower: Kind) -> Vectors:
         assert self._encoder is not None
         try:
-            vectors = self._encoder.encode(ids)
+            vectors = self._encoder.encode(ids, tower)
         except OutOfMemory:
             if len(ids) == 1:
                 raise TooLarge(
                     f"A text of {len(ids[0]):,} tokens does not fit the device's memory: "
                     "send a smaller max_length."
                 ) from None
-            half = len(ids) // 2
+            halves = ids[: len(ids) // 2], ids[len(ids) // 2 :]
             log.warning("out of memory with %d texts: trying halves", len(ids))
-            return np.concatenate([self._encode(ids[:half]), self._encode(ids[half:])])
+            return np.concatenate([self._encode(half, tower) for half in halves])
         if not np.isfinite(vectors).all():
             raise ModelUnavailable(
                 "The model gave vectors that are not finite numbers: "
@@ -311,15 +319,17 @@ class Batcher:
         self._restarts += 1
         metrics.MODEL_RESTARTS.inc()
         if self._encoder is None or self._restarts > _MAX_RESTARTS:
-            message = f"The model's thread died {self._restarts} times; see the log."
+            message = "The model's thread died again and again; see the log."
             self._fail(Failure(message, while_loading=self._encoder is None))
             return
         self._fail_everything("The model's thread died and was restarted: send the request again.")
         self._start_model_thread()
 
     def _watch(self) -> None:
-        while self._state in (State.LOADING, State.READY):
-            time.sleep(min(_WATCH_INTERVAL_S, self._hang_timeout_s / 4))
+        """Ends with the model's thread, so that no thread holds the model when the process ends."""
+        interval_s = min(_WATCH_INTERVAL_S, self._hang_timeout_s / 4)
+        while self._state is not State.FAILED and self._thread and self._thread.is_alive():
+            self._thread.join(interval_s)
             if time.monotonic() - self._running_since > self._hang_timeout_s:
                 message = f"The model has not answered for {self._hang_timeout_s:g} seconds."
                 self._fail(Failure(message, while_loading=False))

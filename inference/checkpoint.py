@@ -11,14 +11,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
-from os.path import expanduser
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
-from inference.errors import InvalidInput, NotFound
-from inference.resource import locate
+from inference.errors import InvalidInput
+from inference.reference import find_model
 from inference.similarity import Thresholds
 from inference.weights import check_weights
+
+Kind = Literal["query", "document"]
+"""The side a text is on; a model may read both sides differently."""
 
 # Models whose position ids start behind the padding id, so that `max_position_embeddings` of 514
 # and a padding id of 1 leave 512 usable positions.
@@ -35,6 +37,18 @@ _OFFSET_POSITIONS = {
     "xmod",
 }
 
+_KINDS = ("Transformer", "Pooling", "Dense", "Normalize", "Dropout")
+
+# In the order in which sentence-transformers joins several.
+_POOLING_FLAGS = {
+    "pooling_mode_cls_token": "cls",
+    "pooling_mode_max_tokens": "max",
+    "pooling_mode_mean_tokens": "mean",
+    "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
+    "pooling_mode_weightedmean_tokens": "weightedmean",
+    "pooling_mode_lasttoken": "lasttoken",
+}
+
 # A tokenizer that knows no limit says so with a number of 30 digits.
 _NO_LIMIT = 1_000_000
 
@@ -48,6 +62,27 @@ class Pooling(StrEnum):
     MEAN = "mean"
     CLS = "cls"
     MAX = "max"
+    MEAN_SQRT_LEN = "mean_sqrt_len_tokens"
+    WEIGHTED_MEAN = "weightedmean"
+    LAST_TOKEN = "lasttoken"
+
+
+@dataclass(frozen=True)
+class DenseLayer:
+    """A Dense module behind the pooling.
+
+    Attributes:
+        path: folder of its config.json and weights.
+        in_features, out_features: widths of the vectors it takes and gives.
+        activation: dotted name of a torch.nn module.
+        normalize_first: whether a Normalize module stands before it.
+    """
+
+    path: Path
+    in_features: int
+    out_features: int
+    activation: str
+    normalize_first: bool
 
 
 @dataclass(frozen=True)
@@ -59,7 +94,10 @@ class Checkpoint:
         path: the model's folder.
         transformer_path: the folder in it that holds config.json, weights and tokenizer.
         model_type: Hugging Face's name of the architecture, such as ``bert``.
-        pooling: how token vectors become one vector.
+        pooling: how token vectors become one vector; several are joined end to end.
+        dense: layers behind the pooling, in their order.
+        prompts: what is put before the texts of each kind.
+        lowercase: whether texts are lower-cased before the tokenizer sees them.
         max_tokens: most tokens of a text, special tokens included.
         pad_id: token id that fills shorter texts, as the model itself counts it.
         thresholds: calibrated cosines of ``ssang.json``, or the fallbacks.
@@ -70,7 +108,10 @@ class Checkpoint:
     path: Path
     transformer_path: Path
     model_type: str
-    pooling: Pooling
+    pooling: tuple[Pooling, ...]
+    dense: tuple[DenseLayer, ...]
+    prompts: dict[Kind, str]
+    lowercase: bool
     max_tokens: int
     pad_id: int
     thresholds: Thresholds
@@ -94,51 +135,36 @@ class Checkpoint:
 
 
 def open_checkpoint(reference: str) -> Checkpoint:
-    """Finds, reads and checks the model that ``reference`` names.
+    """Finds, reads and checks the one-tower model that ``reference`` names.
 
     Args:
-        reference: the name of an embedded model (``ko-mini``) or the path of a folder.
+        reference: see :mod:`inference.reference`.
 
     Raises:
         NotFound: there is no such model.
         InvalidInput: its files are missing, damaged or of a kind that cannot be served.
     """
-    path = _find(reference)
+    name, path = find_model(reference)
     modules = _read_modules(path)
-    transformer_path = path / modules.get("Transformer", "")
+    transformer_path = path / modules[0].folder if modules else path
     config = _read_json(transformer_path / "config.json", required_by=reference)
     check_weights(transformer_path)
     pooling, warnings = _read_pooling(path, modules)
     pad_id = config.get("pad_token_id")
     return Checkpoint(
-        name=path.name,
+        name=name,
         path=path,
         transformer_path=transformer_path,
         model_type=str(config.get("model_type", "")),
         pooling=pooling,
+        dense=_read_dense(path, modules),
+        prompts=_read_prompts(path),
+        lowercase=bool(_read_sentence_config(transformer_path).get("do_lower_case")),
         max_tokens=_max_tokens(transformer_path, config),
         pad_id=pad_id if isinstance(pad_id, int) else 0,
-        thresholds=_read_thresholds(path),
+        thresholds=read_thresholds(path),
         warnings=warnings,
     )
-
-
-def embedded_models() -> list[str]:
-    """Names of the models that travel with ssang."""
-    return sorted(path.parent.name for path in locate("inference", "models").glob("*/config.json"))
-
-
-def _find(reference: str) -> Path:
-    if reference in embedded_models():
-        return locate("inference", "models") / reference
-    # Path.expanduser() raises where `~name` is nobody's.
-    path = Path(expanduser(reference))
-    if not path.is_dir():
-        raise NotFound(
-            f"There is no model '{reference}': name an embedded model "
-            f"({', '.join(embedded_models())}) or the folder of one."
-        )
-    return path.resolve()
 
 
 def _read_json(path: Path, *, required_by: str | None = None, kind: type = dict) -> Any:
@@ -158,15 +184,22 @@ def _read_json(path: Path, *, required_by: str | None = None, kind: type = dict)
     return value
 
 
-def _read_modules(path: Path) -> dict[str, str]:
-    """Folder of each sentence-transformers module by its kind; empty for the plain layout.
+class _Module(NamedTuple):
+    """An entry of modules.json."""
+
+    kind: str
+    folder: str
+
+
+def _read_modules(path: Path) -> list[_Module]:
+    """The sentence-transformers modules in their order; none for the plain layout.
 
     The types are dotted class names that differ between versions of the library
     (``sentence_transformers.models.Pooling``,
     ``sentence_transformers.sentence_transformer.modules.pooling.Pooling``); the last part is the
     kind in all of them.
     """
-    modules = {}
+    modules = []
     for module in _read_json(path / "modules.json", kind=list):
         try:
             kind, folder = str(module["type"]).rpartition(".")[2], str(module["path"])
@@ -174,49 +207,108 @@ def _read_modules(path: Path) -> dict[str, str]:
             raise InvalidInput(
                 f"{path / 'modules.json'} has a module without type or path: copy the model again."
             ) from error
-        if kind not in {"Transformer", "Pooling", "Normalize"}:
+        if kind not in _KINDS:
             raise InvalidInput(
                 f"Model '{path.name}' has a module of kind {kind}, which cannot be served: "
-                "only Transformer, Pooling and Normalize can."
+                f"only {', '.join(_KINDS)} can."
             )
-        modules[kind] = folder
+        # Dropout does nothing outside training.
+        if kind != "Dropout":
+            modules.append(_Module(kind, folder))
+    order = [module.kind for module in modules]
+    if modules and (order[0] != "Transformer" or order[1:2] not in ([], ["Pooling"])):
+        raise InvalidInput(
+            f"Model '{path.name}' has the modules {', '.join(order)}: "
+            "a Transformer must come first and a Pooling second."
+        )
     return modules
 
 
-def _read_pooling(path: Path, modules: dict[str, str]) -> tuple[Pooling, tuple[str, ...]]:
-    if "Pooling" not in modules:
+def _read_pooling(
+    path: Path, modules: list[_Module]
+) -> tuple[tuple[Pooling, ...], tuple[str, ...]]:
+    if len(modules) < 2:
         warning = (
             f"Model '{path.name}' does not say how it pools: mean pooling is assumed. If it was "
             "trained with another, save it with sentence-transformers."
         )
-        return Pooling.MEAN, (warning,)
-    config = _read_json(path / modules["Pooling"] / "config.json", required_by=path.name)
+        return (Pooling.MEAN,), (warning,)
+    config = _read_json(path / modules[1].folder / "config.json", required_by=path.name)
+    if not config.get("include_prompt", True) and any(_read_prompts(path).values()):
+        raise InvalidInput(
+            f"Model '{path.name}' leaves its prompts out of the pooling, which cannot be served."
+        )
     modes = _pooling_modes(config)
     try:
-        (mode,) = modes
-        return Pooling(mode), ()
+        return tuple(Pooling(mode) for mode in modes), ()
     except ValueError:
         raise InvalidInput(
             f"Model '{path.name}' pools by {' + '.join(modes)}, which cannot be served: "
-            "only mean, cls or max can."
+            f"only {', '.join(Pooling)} can."
         ) from None
 
 
 def _pooling_modes(config: dict[str, Any]) -> list[str]:
-    """Modes of a pooling config: one ``pooling_mode`` since 5.3, a flag a mode before that."""
+    """Modes of a pooling config: ``pooling_mode`` in newer versions, a flag a mode in older ones."""
     if "pooling_mode" in config:
         mode = config["pooling_mode"]
         return [mode] if isinstance(mode, str) else list(mode)
-    flags = [key for key, value in config.items() if key.startswith("pooling_mode_") and value]
-    return [
-        flag.removeprefix("pooling_mode_").removesuffix("_tokens").removesuffix("_token")
-        for flag in flags
-    ] or ["mean"]
+    modes = [mode for flag, mode in _POOLING_FLAGS.items() if config.get(flag)]
+    unknown = [
+        key
+        for key, value in config.items()
+        if key.startswith("pooling_mode_") and value and key not in _POOLING_FLAGS
+    ]
+    return modes + unknown or [Pooling.MEAN]
+
+
+def _read_dense(path: Path, modules: list[_Module]) -> tuple[DenseLayer, ...]:
+    layers = []
+    normalize_first = False
+    for module in modules[2:]:
+        if module.kind == "Normalize":
+            normalize_first = True
+            continue
+        if module.kind != "Dense":
+            raise InvalidInput(f"Model '{path.name}' has a {module.kind} behind its Pooling.")
+        layers.append(_read_dense_layer(path / module.folder, normalize_first=normalize_first))
+        normalize_first = False
+    return tuple(layers)
+
+
+def _read_dense_layer(folder: Path, *, normalize_first: bool) -> DenseLayer:
+    config = _read_json(folder / "config.json", required_by=folder.name)
+    check_weights(folder)
+    try:
+        return DenseLayer(
+            path=folder,
+            in_features=int(config["in_features"]),
+            out_features=int(config["out_features"]),
+            activation=str(config.get("activation_function", "torch.nn.Tanh")),
+            normalize_first=normalize_first,
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise InvalidInput(
+            f"{folder / 'config.json'} does not give in_features and out_features as numbers."
+        ) from error
+
+
+def _read_prompts(path: Path) -> dict[Kind, str]:
+    """What sentence-transformers' encode_query and encode_document put before a text."""
+    config = _read_json(path / "config_sentence_transformers.json")
+    prompts = config.get("prompts") or {}
+    default = prompts.get(config.get("default_prompt_name"))
+
+    def first(*names: str) -> str:
+        given = (prompts[name] for name in names if prompts.get(name))
+        return str(next(given, default or ""))
+
+    return {"query": first("query"), "document": first("document", "passage", "corpus")}
 
 
 def _max_tokens(transformer_path: Path, config: dict[str, Any]) -> int:
     """The smallest of what sentence-transformers, the tokenizer and the positions allow."""
-    sentence_config = _read_json(transformer_path / "sentence_bert_config.json")
+    sentence_config = _read_sentence_config(transformer_path)
     tokenizer_config = _read_json(transformer_path / "tokenizer_config.json")
     limits = [
         sentence_config.get("max_seq_length"),
@@ -229,6 +321,11 @@ def _max_tokens(transformer_path: Path, config: dict[str, Any]) -> int:
     return min(known, default=_DEFAULT_MAX_TOKENS)
 
 
+def _read_sentence_config(transformer_path: Path) -> dict[str, Any]:
+    config: dict[str, Any] = _read_json(transformer_path / "sentence_bert_config.json")
+    return config
+
+
 def _usable_positions(config: dict[str, Any]) -> int | None:
     positions = config.get("max_position_embeddings")
     if not isinstance(positions, int) or config.get("model_type") not in _OFFSET_POSITIONS:
@@ -237,7 +334,12 @@ def _usable_positions(config: dict[str, Any]) -> int | None:
     return positions - (1 if pad_id is None else pad_id) - 1
 
 
-def _read_thresholds(path: Path) -> Thresholds:
+def read_thresholds(path: Path) -> Thresholds:
+    """The calibrated thresholds in a model folder's ``ssang.json``, or the fallbacks.
+
+    Raises:
+        InvalidInput: they are no cosines, or in the wrong order.
+    """
     values = _read_json(path / "ssang.json").get("thresholds", {})
     try:
         thresholds = Thresholds(**{name: float(value) for name, value in values.items()})

@@ -5,10 +5,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from inference.batcher import Batcher, Failure, State
-from inference.checkpoint import Checkpoint
+from inference.checkpoint import Kind
 from inference.encoders import load_encoder
-from inference.encoders.base import Encoder, Kind
+from inference.encoders.base import Encoder
 from inference.errors import InvalidInput, TooLarge
+from inference.long_text import PassageGroup, split_group, whole_group
+from inference.model import Model
 from inference.pipeline import Pipeline, ReadOptions, TextGroup, check_not_empty
 from inference.result import (
     Embeddings,
@@ -21,10 +23,13 @@ from inference.result import (
     ScoreMatrix,
     Timing,
 )
-from inference.similarity import cosine, cosine_matrix, cut_dimensions, grade, top_k
+from inference.similarity import Vectors, cosine, cosine_matrix, cut_dimensions, grade, top_k
 
 # Pairs whose vectors are held at a time.
 _WINDOW_PAIRS = 4096
+
+# Longer passages hold so much beside what was asked for that it hardly moves their vector.
+_PASSAGE_TOKENS = 128
 
 _DEFAULT = ReadOptions()
 
@@ -33,17 +38,19 @@ class Engine:
     """Embeds, compares and ranks with one model. Any thread may call it.
 
     Args:
-        checkpoint: the model's files.
+        model: its files.
         device, precision, threads: as in :func:`inference.encoders.load_encoder`.
         max_batch_tokens, max_waiting_tokens, hang_timeout_s: as in
             :class:`inference.batcher.Batcher`.
         deadline_s: seconds within which each slice of a request must have started.
+        dimensions: cuts all vectors to so many numbers; 0 keeps them whole.
         max_answer_values: most numbers in one answer (texts x dimensions, queries x documents).
+        slices_ahead: as in :class:`inference.pipeline.Pipeline`.
     """
 
     def __init__(
         self,
-        checkpoint: Checkpoint,
+        model: Model,
         *,
         device: str = "auto",
         precision: str = "auto",
@@ -52,14 +59,19 @@ class Engine:
         max_waiting_tokens: int = 262_144,
         deadline_s: float = 60.0,
         hang_timeout_s: float = 120.0,
+        dimensions: int = 0,
         max_answer_values: int = 2**27,
+        slices_ahead: int = 2,
     ) -> None:
-        self.checkpoint = checkpoint
+        self.model = model
 
         def load() -> Encoder:
             # Read here once, so that no request pays for it.
-            _ = checkpoint.content_hash
-            return load_encoder(checkpoint, device=device, precision=precision, threads=threads)
+            _ = model.content_hash
+            encoder = load_encoder(model, device=device, precision=precision, threads=threads)
+            if dimensions:
+                _check_dimensions(dimensions, encoder.dim)
+            return encoder
 
         self._batcher = Batcher(
             load,
@@ -67,7 +79,12 @@ class Engine:
             max_waiting_tokens=max_waiting_tokens,
             hang_timeout_s=hang_timeout_s,
         )
-        self._pipeline = Pipeline(self._batcher, deadline_s=deadline_s)
+        self._pipeline = Pipeline(
+            self._batcher,
+            deadline_s=deadline_s,
+            dimensions=dimensions,
+            slices_ahead=slices_ahead,
+        )
         self._max_answer_values = max_answer_values
 
     def start(self) -> None:
@@ -94,17 +111,28 @@ class Engine:
         """
         encoder = self._batcher.encoder
         return ModelInfo(
-            model=self.checkpoint.name,
-            hash=self.checkpoint.content_hash,
-            pooling=self.checkpoint.pooling,
-            dimension=encoder.dim,
+            model=self.model.name,
+            hash=self.model.content_hash,
+            towers=2 if self.model.has_two_towers else 1,
+            pooling=self.model.pooling,
+            prompts={kind: encoder.side(kind).prompt for kind in ("query", "document")},
+            dimension=self._pipeline.dim,
             max_length=encoder.max_tokens,
             device=encoder.device,
             precision=encoder.precision,
-            thresholds=vars(self.checkpoint.thresholds),
+            thresholds=vars(self.model.thresholds),
             max_batch_tokens=self._batcher.batch_tokens,
-            warnings=self.checkpoint.warnings,
+            warnings=self.model.warnings,
         )
+
+    def check_options(self, options: ReadOptions) -> None:
+        """Finds out before the first text whether texts can be read so.
+
+        Raises:
+            InvalidInput: a max_length that the model does not have.
+            ModelUnavailable: nothing is loaded, yet or any more.
+        """
+        self._pipeline.encode([], options, Timing())
 
     def embed(
         self,
@@ -117,20 +145,17 @@ class Engine:
     ) -> Embeddings:
         """Unit vectors of texts, on request cut to the first ``dimensions`` and made unit again."""
         with _timed() as timing:
-            dim = self._batcher.encoder.dim
-            if dimensions is not None and not 1 <= dimensions <= dim:
-                raise InvalidInput(
-                    f"dimensions must be from 1 to {dim}, the width of this model's vectors; "
-                    f"it is {dimensions}.",
-                    item="dimensions",
-                )
+            dim = self._pipeline.dim
+            if dimensions is not None:
+                _check_dimensions(dimensions, dim)
             self._check_answer_size(len(texts), dim, "texts and dimensions")
-            group = TextGroup(texts, kind, label)
-            (encoded,) = self._pipeline.encode([group], options, timing)
+            parts = self._split(TextGroup(texts, kind, label), options)
+            (read,) = self._pipeline.encode([parts.group], options, timing)
+            encoded = parts.gather(read)
             vectors = encoded.vectors
             if dimensions is not None:
                 vectors = cut_dimensions(vectors, dimensions)
-        return Embeddings(vectors, encoded.truncated, encoded.tokens, timing)
+        return Embeddings(vectors, encoded.truncated, parts.counts, encoded.tokens, timing)
 
     def score_pairs(
         self, pairs: Sequence[tuple[str, str]], *, options: ReadOptions = _DEFAULT
@@ -176,22 +201,12 @@ class Engine:
     ) -> Ranking:
         """The ``k`` documents (default: all) nearest to the query, nearest first."""
         with _timed() as timing:
-            groups = [
-                TextGroup([query], "query", "query"),
-                TextGroup(documents, "document", "documents[{}]"),
-            ]
+            parts = self._split(TextGroup(documents, "document", "documents[{}]"), options)
+            groups = [TextGroup([query], "query", "query"), parts.group]
             left, right = self._pipeline.encode(groups, options, timing)
-            scores = cosine_matrix(left.vectors, right.vectors)[0]
-            results = [
-                RankedDocument(
-                    index=int(index),
-                    score=scores[index],
-                    grade=grade(scores[index], self.checkpoint.thresholds),
-                    tokens=int(right.lengths[index]),
-                    truncated=bool(right.truncated[index]),
-                )
-                for index in top_k(scores, k)
-            ]
+            # Row by row: a matrix product may round equal rows differently, and ties would break.
+            scores = cosine(left.vectors, right.vectors)
+            results = self._ranked(parts, parts.gather(right), scores, k)
         return Ranking(
             results,
             query_tokens=int(left.lengths[0]),
@@ -200,10 +215,36 @@ class Engine:
             timing=timing,
         )
 
+    def _split(self, group: TextGroup, options: ReadOptions) -> PassageGroup:
+        """The group in passages if the options say so, else with each text as its only passage."""
+        if options.long == "truncate":
+            return whole_group(group)
+        check_not_empty(group)
+        most = self._pipeline.max_tokens(options)
+        max_tokens = most if options.max_length else min(most, _PASSAGE_TOKENS)
+        return split_group(group, self._batcher.encoder, max_tokens)
+
+    def _ranked(
+        self, parts: PassageGroup, documents: EncodedTexts, scores: Vectors, k: int | None
+    ) -> list[RankedDocument]:
+        """Documents by the score of their best passage."""
+        best = parts.best(scores)
+        return [
+            RankedDocument(
+                index=int(index),
+                score=scores[best[index]],
+                grade=grade(scores[best[index]], self.model.thresholds),
+                tokens=int(documents.lengths[index]),
+                truncated=bool(documents.truncated[index]),
+                passage=parts.passages[best[index]] if parts.passages else None,
+            )
+            for index in top_k(scores[best], k)
+        ]
+
     def _pair_scores(
         self, queries: EncodedTexts, documents: EncodedTexts, first: int
     ) -> Iterator[PairScore]:
-        thresholds = self.checkpoint.thresholds
+        thresholds = self.model.thresholds
         scores = cosine(queries.vectors, documents.vectors)
         truncated = queries.truncated | documents.truncated
         for index, score in enumerate(scores):
@@ -222,6 +263,15 @@ class Engine:
                 f"{rows:,} x {columns:,} numbers are more than the {self._max_answer_values:,} "
                 f"that one answer may hold: send fewer {what} at a time."
             )
+
+
+def _check_dimensions(dimensions: int, dim: int) -> None:
+    if not 1 <= dimensions <= dim:
+        raise InvalidInput(
+            f"dimensions must be from 1 to {dim}, the width of this model's vectors; "
+            f"it is {dimensions}.",
+            item="dimensions",
+        )
 
 
 def _pair_groups(pairs: Sequence[tuple[str, str]], start: int) -> list[TextGroup]:

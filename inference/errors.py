@@ -88,7 +88,7 @@ class ModelUnavailable(SsangError):
 def first_line(error: Exception) -> str:
     """The first line of a library's error, which may have many or none.
 
-    >>> first_line(ValueError("no such file\nSee the documentation.")), first_line(EOFError())
+    >>> first_line(ValueError("no such file\\nSee the documentation.")), first_line(EOFError())
     ('no such file', 'EOFError')
     """
     return (str(error).splitlines() or [type(error).__name__])[0]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from inference.checkpoint import Kind
 from inference.similarity import Vectors
 
 # Least share of a batch that must be text: below it, a text waits for a batch of its own length.
@@ -35,13 +36,17 @@ class Job:
         ids: token ids a text.
         deadline: ``time.monotonic()`` after which they need not start any more.
         usage: shared by the jobs of the request.
+        tower: the encoder they go through.
         future: gets the vectors (n, dim), or the error.
         taken: how many of the texts have gone into a batch.
     """
 
-    def __init__(self, ids: Sequence[list[int]], deadline: float, usage: Usage) -> None:
+    def __init__(
+        self, ids: Sequence[list[int]], deadline: float, usage: Usage, tower: Kind = "document"
+    ) -> None:
         self.ids = ids
         self.deadline = deadline
+        self.tower = tower
         self.usage = usage
         self.submitted = time.monotonic()
         self.future: Future[Vectors] = Future()
@@ -73,12 +78,16 @@ def fill_batch(jobs: Iterable[Job], budget: int) -> list[tuple[Job, int]]:
     """Takes the texts of the next batch: (job, index of the text in it).
 
     The first text of the oldest job always goes in, whatever its length; then one text of each job
-    in turn, so that a caller with few texts rides along with one that has many. A text is left for
-    later when the padded batch would cost more than ``budget`` tokens or be mostly padding.
+    of its tower in turn, so that a caller with few texts rides along with one that has many. A text
+    is left for later when the padded batch would cost more than ``budget`` tokens or be mostly
+    padding.
     """
     batch: list[tuple[Job, int]] = []
     longest = tokens = 0
     candidates = deque(jobs)
+    if candidates:
+        tower = candidates[0].tower
+        candidates = deque(job for job in candidates if job.tower == tower)
     while candidates:
         job = candidates.popleft()
         length = len(job.ids[job.taken])

@@ -37,4 +37,5 @@ WAITING_TOKENS = Gauge(
     "Tokens that wait for the model now",
     multiprocess_mode="livesum",
 )
+FILE_ROWS = Counter("ssang_file_rows", "Rows of files, by what became of them", ["outcome"])
 MODEL_RESTARTS = Counter("ssang_model_thread_restarts", "Times the model's thread was restarted")

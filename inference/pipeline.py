@@ -6,25 +6,25 @@ shares the model with small ones, and needs memory for its vectors but not for a
 
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby, islice
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from inference import metrics
 from inference.batcher import Batcher
-from inference.encoders.base import Kind
+from inference.checkpoint import Kind
+from inference.encoders.base import Side
 from inference.errors import InvalidInput
 from inference.job import Job, Usage
 from inference.result import EncodedTexts, Timing
-from inference.similarity import Vectors
+from inference.similarity import Vectors, cut_dimensions
 
 # Texts tokenised, and sorted by length, at a time.
 _WINDOW_TEXTS = 2048
-
-_SLICES_AHEAD = 2
 
 _MAX_FAULTS = 20
 
@@ -57,18 +57,21 @@ class ReadOptions:
     Attributes:
         max_length: most tokens of a text, special tokens included; None takes the model's.
         truncate: cut longer texts; False makes them an error.
+        long: read longer texts in passages of max_length (None: 128) instead.
     """
 
     max_length: int | None = None
     truncate: bool = True
+    long: Literal["truncate", "chunk"] = "truncate"
 
 
 @dataclass
 class _Unique:
-    """One distinct text and where it stands first, for messages."""
+    """One distinct text, how it is read, and where it stands first, for messages."""
 
     text: str
     kind: Kind
+    tower: Kind
     item: str
 
 
@@ -91,11 +94,23 @@ class Pipeline:
     Args:
         batcher: owner of the model.
         deadline_s: seconds within which each slice must have started.
+        dimensions: cuts all vectors to so many numbers; 0 keeps them whole.
+        slices_ahead: slices of a request in the queue. With one, and nobody else, batches do not
+            depend on timing, so that the same texts give the same vectors to the last bit.
     """
 
-    def __init__(self, batcher: Batcher, *, deadline_s: float) -> None:
+    def __init__(
+        self, batcher: Batcher, *, deadline_s: float, dimensions: int = 0, slices_ahead: int = 2
+    ) -> None:
         self._batcher = batcher
         self._deadline_s = deadline_s
+        self._dimensions = dimensions
+        self._slices_ahead = slices_ahead
+
+    @property
+    def dim(self) -> int:
+        """Width of the vectors."""
+        return self._dimensions or self._batcher.encoder.dim
 
     def encode(
         self, groups: Sequence[TextGroup], options: ReadOptions, timing: Timing
@@ -106,10 +121,10 @@ class Pipeline:
             InvalidInput: an empty text, a text over the length that must not be cut, or a
                 max_length that the model does not have.
         """
-        max_tokens = self._max_tokens(options)
+        max_tokens = self.max_tokens(options)
         for group in groups:
             check_not_empty(group)
-        unique, positions = _distinct(groups)
+        unique, positions = _distinct(groups, self._batcher.encoder.side)
         run = self._start_run(len(unique), timing)
         try:
             for start in range(0, len(unique), _WINDOW_TEXTS):
@@ -124,7 +139,12 @@ class Pipeline:
                 self._batcher.withdraw(job)
         return _spread(groups, positions, run)
 
-    def _max_tokens(self, options: ReadOptions) -> int:
+    def max_tokens(self, options: ReadOptions) -> int:
+        """Most tokens of a text that the options let the model read.
+
+        Raises:
+            InvalidInput: more or fewer than it can.
+        """
         encoder = self._batcher.encoder
         if options.max_length is None:
             return encoder.max_tokens
@@ -138,7 +158,7 @@ class Pipeline:
 
     def _start_run(self, texts: int, timing: Timing) -> _Run:
         return _Run(
-            vectors=np.empty((texts, self._batcher.encoder.dim), dtype=np.float32),
+            vectors=np.empty((texts, self.dim), dtype=np.float32),
             lengths=np.empty(texts, dtype=np.int64),
             read=np.empty(texts, dtype=np.int64),
             timing=timing,
@@ -151,12 +171,14 @@ class Pipeline:
         read = run.read[start : start + len(window)]
         cut = run.lengths[start : start + len(window)] > read
         if not truncate and cut.any():
-            raise _over_long(window, run.lengths[start:], np.flatnonzero(cut), max_tokens)
+            raise _over_long(window, run.lengths[start:], read, np.flatnonzero(cut))
         metrics.TRUNCATIONS.inc(int(cut.sum()))
         # Neighbours of like length share a batch with little padding.
         order = np.argsort(-read, kind="stable").tolist()
-        for rows in _slices(order, read.tolist(), self._batcher.batch_tokens):
-            self._submit(run, [ids[row] for row in rows], [start + row for row in rows])
+        for tower in dict.fromkeys(unique.tower for unique in window):
+            of_tower = [row for row in order if window[row].tower == tower]
+            for rows in _slices(of_tower, read.tolist(), self._batcher.batch_tokens):
+                self._submit(run, tower, [ids[row] for row in rows], [start + row for row in rows])
 
     def _tokenize(
         self, run: _Run, window: list[_Unique], start: int, max_tokens: int
@@ -174,19 +196,21 @@ class Pipeline:
         run.timing.tokenize += 1000 * (time.perf_counter() - began)
         return ids
 
-    def _submit(self, run: _Run, ids: list[list[int]], rows: list[int]) -> None:
-        if len(run.pending) == _SLICES_AHEAD:
+    def _submit(self, run: _Run, tower: Kind, ids: list[list[int]], rows: list[int]) -> None:
+        if len(run.pending) == self._slices_ahead:
             self._collect(run)
         deadline = time.monotonic() + self._deadline_s
         job = self._batcher.submit(
-            ids, deadline=deadline, usage=run.usage, wait_for_room=run.submitted
+            ids, deadline=deadline, usage=run.usage, tower=tower, wait_for_room=run.submitted
         )
         run.pending.append((job, rows))
         run.submitted = True
 
     def _collect(self, run: _Run) -> None:
         job, rows = run.pending[0]
-        run.vectors[rows] = self._batcher.wait(job)
+        vectors = self._batcher.wait(job)
+        cut = self.dim < vectors.shape[1]
+        run.vectors[rows] = cut_dimensions(vectors, self.dim) if cut else vectors
         run.pending.popleft()
 
 
@@ -206,17 +230,20 @@ def check_not_empty(group: TextGroup) -> None:
         )
 
 
-def _distinct(groups: Sequence[TextGroup]) -> tuple[list[_Unique], npt.NDArray[np.intp]]:
+def _distinct(
+    groups: Sequence[TextGroup], side_of: Callable[[Kind], Side]
+) -> tuple[list[_Unique], npt.NDArray[np.intp]]:
     """The distinct texts of all groups, and for each text the row of its like."""
-    rows: dict[tuple[Kind, str], int] = {}
+    rows: dict[tuple[Side, str], int] = {}
     unique: list[_Unique] = []
     positions = np.empty(sum(len(group.texts) for group in groups), dtype=np.intp)
     position = 0
     for group in groups:
+        side = side_of(group.kind)
         for index, text in enumerate(group.texts):
-            row = rows.setdefault((group.kind, text), len(unique))
+            row = rows.setdefault((side, text), len(unique))
             if row == len(unique):
-                unique.append(_Unique(text, group.kind, group.item(index)))
+                unique.append(_Unique(text, group.kind, side.tower, group.item(index)))
             positions[position] = row
             position += 1
     return unique, positions
@@ -248,14 +275,14 @@ def _slices(order: list[int], lengths: list[int], budget: int) -> Iterator[list[
 def _over_long(
     window: list[_Unique],
     lengths: npt.NDArray[np.int64],
+    read: npt.NDArray[np.int64],
     rows: npt.NDArray[np.intp],
-    max_tokens: int,
 ) -> InvalidInput:
     faults = [
         (window[row].item, f"The text has {lengths[row]:,} tokens.") for row in rows[:_MAX_FAULTS]
     ]
     return InvalidInput(
-        f"{faults[0][0]} has {lengths[rows[0]]:,} tokens, more than the {max_tokens:,} that are "
+        f"{faults[0][0]} has {lengths[rows[0]]:,} tokens, more than the {read[rows[0]]:,} that are "
         "read: shorten it, or send truncate: true.",
         item=faults[0][0],
         faults=faults,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from inference.chunk import Passage
 from inference.similarity import Grade, Vectors
 
 
@@ -47,10 +48,14 @@ class EncodedTexts:
 
 @dataclass(frozen=True)
 class Embeddings:
-    """Vectors (n, dimensions) of texts, with what was read of each."""
+    """Vectors (n, dimensions) of texts, with what was read of each.
+
+    ``passages`` counts the parts that long texts were read in.
+    """
 
     vectors: Vectors
     truncated: npt.NDArray[np.bool_]
+    passages: npt.NDArray[np.int64]
     tokens: int
     timing: Timing
 
@@ -92,13 +97,17 @@ class ScoreMatrix:
 
 @dataclass(frozen=True)
 class RankedDocument:
-    """A document by its index in the request."""
+    """A document by its index in the request.
+
+    ``passage`` is the part of it that came nearest, where long documents are read in passages.
+    """
 
     index: int
     score: np.float32
     grade: Grade
     tokens: int
     truncated: bool
+    passage: Passage | None = None
 
 
 @dataclass(frozen=True)
@@ -118,7 +127,9 @@ class ModelInfo:
 
     model: str
     hash: str
+    towers: int
     pooling: str
+    prompts: dict[str, str]
     dimension: int
     max_length: int
     device: str

@@ -26,7 +26,8 @@ class Thresholds:
 def cosine(left: Vectors, right: Vectors) -> Vectors:
     """Cosine of each row of ``left`` (n, d) with the same row of ``right`` (n, d), shape (n,).
 
-    Both hold unit vectors, so this is their dot product, cut to [-1, 1] against rounding.
+    Both hold unit vectors, so this is their dot product, cut to [-1, 1] against rounding. One row
+    alone on the left goes with every row on the right.
 
     >>> cosine(np.eye(2, dtype=np.float32), np.eye(2, dtype=np.float32)).tolist()
     [1.0, 1.0]
@@ -43,9 +44,13 @@ def cosine_matrix(queries: Vectors, documents: Vectors) -> Vectors:
 
 def cut_dimensions(vectors: Vectors, dimensions: int) -> Vectors:
     """The first ``dimensions`` of each row of ``vectors`` (n, d), made unit vectors again."""
-    cut = vectors[:, :dimensions]
-    norms = np.linalg.norm(cut, axis=1, keepdims=True)
-    unit: Vectors = cut / np.maximum(norms, np.finfo(np.float32).tiny)
+    return normalize(vectors[:, :dimensions])
+
+
+def normalize(vectors: Vectors) -> Vectors:
+    """Each row of ``vectors`` (n, d) divided by its L2 norm; rows of zeros stay zeros."""
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit: Vectors = vectors / np.maximum(norms, np.finfo(np.float32).tiny)
     return unit
 
 

@@ -37,11 +37,12 @@ class Tokenizer:
     long the text was.
     """
 
-    def __init__(self, fast: "FastTokenizer", *, pad_id: int) -> None:
+    def __init__(self, fast: "FastTokenizer", *, pad_id: int, lowercase: bool = False) -> None:
         fast.no_truncation()
         fast.no_padding()
         self._fast = fast
         self._pad_id = pad_id
+        self._lowercase = lowercase
         self._prefix, self._suffix = _special_tokens_around(fast)
 
     @classmethod
@@ -73,7 +74,12 @@ class Tokenizer:
                 f"Model '{checkpoint.name}' has no vocabulary: its tokenizer's files, such as "
                 "tokenizer.json, are missing."
             )
-        return cls(fast, pad_id=checkpoint.pad_id)
+        return cls(fast, pad_id=checkpoint.pad_id, lowercase=checkpoint.lowercase)
+
+    @property
+    def vocabulary_size(self) -> int:
+        """One more than the highest token id."""
+        return max(self._fast.get_vocab().values()) + 1
 
     @property
     def special_tokens(self) -> int:
@@ -86,12 +92,25 @@ class Tokenizer:
         A text that gives no token at all counts as one padding token, so that its vector is
         defined.
         """
-        encodings = self._fast.encode_batch_fast([_encodable(text) for text in texts])
+        encodings = self._fast.encode_batch_fast([self._prepare(text) for text in texts])
         ids = [encoding.ids or [self._pad_id] for encoding in encodings]
         return TokenizedTexts(
             ids=[row if len(row) <= max_tokens else self._cut(row, max_tokens) for row in ids],
             lengths=[len(row) for row in ids],
         )
+
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        """First and last character (exclusive) of each token of a text, special tokens left out."""
+        spans: list[tuple[int, int]] = self._fast.encode(
+            self._prepare(text), add_special_tokens=False
+        ).offsets
+        return spans
+
+    def _prepare(self, text: str) -> str:
+        text = _encodable(text)
+        # Only where no character changes its length, so that spans keep their meaning.
+        lowered = text.lower() if self._lowercase else text
+        return lowered if len(lowered) == len(text) else text
 
     def _cut(self, ids: list[int], max_tokens: int) -> list[int]:
         return ids[: max_tokens - self._suffix] + ids[len(ids) - self._suffix :]

@@ -25,6 +25,8 @@ def check_weights(folder: Path) -> None:
     elif (folder / "model.safetensors.index.json").is_file():
         for shard in _shards(folder / "model.safetensors.index.json"):
             _check_safetensors(shard)
+    elif (folder / "pytorch_model.bin.index.json").is_file():
+        _shards(folder / "pytorch_model.bin.index.json")
     elif not (folder / "pytorch_model.bin").is_file():
         raise InvalidInput(
             f"{folder} holds no weights: model.safetensors (or pytorch_model.bin) is missing."

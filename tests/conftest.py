@@ -11,8 +11,8 @@ from flask.testing import FlaskClient
 from running_service import RunningService, StartService, free_port, wait_until
 
 from inference.batcher import State
-from inference.checkpoint import open_checkpoint
 from inference.engine import Engine
+from inference.model import open_model
 from webapp import create_app
 from webapp.settings import Settings
 
@@ -20,7 +20,7 @@ from webapp.settings import Settings
 @pytest.fixture(scope="session")
 def engine() -> Iterator[Engine]:
     """The embedded model, loaded."""
-    engine = Engine(open_checkpoint("ko-mini"))
+    engine = Engine(open_model("ko-mini"))
     engine.start()
     wait_until(lambda: engine.state is not State.LOADING)
     assert engine.state is State.READY

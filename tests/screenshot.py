@@ -5,7 +5,7 @@ Usage: python tests/screenshot.py http://127.0.0.1:8000 static/screenshots
 
 import sys
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from chromium import ARGS, find_chromium
 from playwright.sync_api import Browser, sync_playwright
@@ -18,29 +18,55 @@ class Shot(NamedTuple):
     example: int
 
 
-SHOTS = {"compare": Shot("/", 0), "rank": Shot("/rank", 0), "heat-map": Shot("/rank", 1)}
+class View(NamedTuple):
+    """A browser window and its reader."""
 
-VIEWS = {"desktop": (1280, 900), "phone": (375, 812)}
+    width: int
+    height: int
+    scheme: Literal["light", "dark"] = "light"
+    locale: str = "ko-KR"
+
+
+SHOTS = {
+    "compare": Shot("/", 0),
+    "rank": Shot("/rank", 0),
+    "heat-map": Shot("/rank", 1),
+    "file": Shot("/file", 0),
+}
+
+VIEWS = {
+    "desktop": View(1280, 960),
+    "dark": View(1280, 960, "dark"),
+    "english": View(1280, 960, locale="en-US"),
+    "phone": View(375, 812),
+}
+
+
+# A phone's picture shows more than its screen does, as if somebody had scrolled.
+PHONE_HEIGHT = 2000
 
 
 def take(browser: Browser, url: str, folder: Path) -> None:
-    """One PNG a page and view, and one of the desktop in dark."""
+    """One PNG a page and view."""
     for name, shot in SHOTS.items():
-        for view, (width, height) in VIEWS.items():
-            for scheme in ("light", "dark") if view == "desktop" else ("light",):
-                page = browser.new_page(
-                    viewport={"width": width, "height": height},
-                    color_scheme="dark" if scheme == "dark" else "light",
-                    locale="ko-KR",
-                    reduced_motion="reduce",
-                )
-                page.goto(url + shot.path)
-                page.locator("[data-example]").nth(shot.example).click()
-                page.locator("#output[aria-busy=false] #answer:not([hidden])").wait_for()
-                page.mouse.move(0, 0)
-                label = "dark" if scheme == "dark" else view
-                page.screenshot(path=folder / f"{name}-{label}.png", full_page=view == "phone")
-                page.close()
+        for label, view in VIEWS.items():
+            page = browser.new_page(
+                viewport={"width": view.width, "height": view.height},
+                color_scheme=view.scheme,
+                locale=view.locale,
+                reduced_motion="reduce",
+            )
+            page.goto(url + shot.path)
+            page.locator("[data-example]").nth(shot.example).click()
+            page.locator("#output[aria-busy=false] #answer:not([hidden])").wait_for()
+            page.locator("#send[aria-busy=false]").wait_for()
+            page.mouse.move(0, 0)
+            path = folder / f"{name}-{label}.png"
+            if label == "phone":
+                page.set_viewport_size({"width": view.width, "height": PHONE_HEIGHT})
+                page.evaluate("scrollTo(0, 0)")
+            page.screenshot(path=path)
+            page.close()
 
 
 if __name__ == "__main__":

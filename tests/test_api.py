@@ -92,6 +92,18 @@ def test_truncation_is_told_with_the_whole_length(client: FlaskClient) -> None:
     assert _post(client, "/api/embed", {"texts": [LONG, QUERY]})["truncated"] == [True, False]
 
 
+def test_long_texts_are_read_in_passages_on_request(client: FlaskClient) -> None:
+    body = {"query": "날씨", "documents": [LONG, "가"], "long": "chunk"}
+    results = _post(client, "/api/rank", body)["results"]
+    passages = {result["index"]: result["passage"] for result in results}
+    assert 0 <= passages[0]["start"] < passages[0]["end"] < len(LONG)
+    assert passages[1] == {"start": 0, "end": 1}
+    assert not any(result["truncated"] for result in results)
+    embedded = _post(client, "/api/embed", {"texts": [LONG, "가"], "long": "chunk"})
+    assert embedded["passages"][0] > 1
+    assert embedded["passages"][1] == 1
+
+
 def test_max_length_cuts_shorter(client: FlaskClient) -> None:
     answer = _post(client, "/api/embed", {"texts": DOCUMENT, "max_length": 5})
     assert answer["truncated"] == [True]
@@ -180,7 +192,7 @@ def test_many_texts_pass_in_slices(client: FlaskClient) -> None:
 
 
 def test_an_answer_too_large_to_hold_is_refused(engine: Engine) -> None:
-    small = Engine(engine.checkpoint, max_answer_values=5)
+    small = Engine(engine.model, max_answer_values=5)
     small._batcher = engine._batcher
     client = create_app(Settings(), small).test_client()
     body = {"queries": ["가", "나"], "documents": ["다", "라", "마"]}
@@ -227,7 +239,7 @@ def test_a_bug_answers_500_without_its_trace(app: Flask, engine: Engine) -> None
 
 
 def test_while_loading_the_model_is_unavailable(engine: Engine) -> None:
-    client = create_app(Settings(), Engine(engine.checkpoint)).test_client()
+    client = create_app(Settings(), Engine(engine.model)).test_client()
     for response in (client.post("/api/embed", json={"texts": "가"}), client.get("/api/info")):
         assert response.status_code == 503
         assert response.get_json()["error"]["code"] == "model_unavailable"
@@ -249,6 +261,8 @@ def test_info_describes_model_and_limits(client: FlaskClient, app: Flask) -> Non
         ("/api/rank", {"query": QUERY, "documents": [DOCUMENT, LONG]}, schema.RankReply),
         ("/api/embed", {"texts": [QUERY, LONG]}, schema.EmbedReply),
         ("/api/embed", {"texts": QUERY, "encoding": "base64"}, schema.EmbedReply),
+        ("/api/rank", {"query": QUERY, "documents": [LONG], "long": "chunk"}, schema.RankReply),
+        ("/api/embed", {"texts": [QUERY, LONG], "long": "chunk"}, schema.EmbedReply),
     ],
 )
 def test_answers_are_as_declared(

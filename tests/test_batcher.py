@@ -1,19 +1,22 @@
 """The model's thread, its queue and its supervision, around an encoder that does as told."""
 
 import math
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent import futures
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Event
 from typing import Any
 
 import numpy as np
 import pytest
-from conftest import wait_until
 from prometheus_client import REGISTRY
+from running_service import wait_until
 from tiny_model import FakeEncoder, fake_ids, fake_vector
 
 from inference.batcher import Batcher, Failure, State
+from inference.checkpoint import Kind
 from inference.encoders.base import Encoder, OutOfMemory
 from inference.errors import (
     DeadlineExceeded,
@@ -145,9 +148,9 @@ def test_usage_tells_waiting_and_working_apart(start: Start, encoder: FakeEncode
         # Both run in one batch, which counts once.
         jobs = [_submit(batcher, text, usage=usage) for text in ("abc", "def")]
         encoder.on_batch = lambda _: Event().wait(0.1)
-    batcher.wait(blocker)
+    _answer(batcher, blocker)
     for job in jobs:
-        batcher.wait(job)
+        _answer(batcher, job)
     took = time.monotonic() - began
     assert usage.queue_s is not None
     assert usage.queue_s >= 0.1
@@ -159,7 +162,7 @@ def test_metrics_count_the_work(start: Start, encoder: FakeEncoder) -> None:
     names = ["ssang_tokens_total", "ssang_batch_texts_sum", "ssang_queue_wait_seconds_count"]
     before = [_metric(name) for name in names]
     batcher = start(lambda: encoder)
-    batcher.wait(_submit(batcher, "abc", "defgh"))
+    _answer(batcher, _submit(batcher, "abc", "defgh"))
     after = [_metric(name) for name in names]
     assert [new - old for new, old in zip(after, before, strict=True)] == [12, 2, 1]
 
@@ -179,7 +182,7 @@ def test_over_the_bound_a_request_is_refused_at_once(start: Start, encoder: Fake
     assert caught.value.retry_after_s >= 1
     assert _metric("ssang_refusals_total", reason="waiting_tokens") == refused + 1
     for job in [running, *waiting]:
-        batcher.wait(job)
+        _answer(batcher, job)
     _check_answer(batcher, _submit(batcher, "room again"), "room again")
 
 
@@ -189,7 +192,7 @@ def test_retry_after_is_the_time_that_the_waiting_work_takes(
     batcher = start(lambda: encoder, max_waiting_tokens=100)
     # 5 tokens take at least 0.1 s, so 100 take at least 2 s.
     encoder.on_batch = lambda _: Event().wait(0.1)
-    batcher.wait(_submit(batcher, "abc"))
+    _answer(batcher, _submit(batcher, "abc"))
     with encoder.holding():
         _submit(batcher, "def")
         encoder.wait_until_held()
@@ -197,7 +200,7 @@ def test_retry_after_is_the_time_that_the_waiting_work_takes(
         with pytest.raises(Overloaded) as caught:
             _submit(batcher, "!")
     assert caught.value.retry_after_s >= 2
-    batcher.wait(waiting)
+    _answer(batcher, waiting)
 
 
 def test_request_over_the_bound_is_taken_when_nothing_waits(
@@ -268,8 +271,8 @@ def test_deadline_expires_in_the_queue(start: Start, encoder: FakeEncoder) -> No
         assert _metric("ssang_waiting_tokens") == before
         # Its room is free again.
         on_time = _submit(batcher, "on time!")
-    batcher.wait(running)
-    batcher.wait(on_time)
+    _answer(batcher, running)
+    _answer(batcher, on_time)
     assert fake_ids("too late") not in [ids for batch in encoder.batches for ids in batch]
 
 
@@ -283,7 +286,7 @@ def test_deadline_takes_back_what_of_a_job_has_not_started(
         encoder.wait_until_held()
         with pytest.raises(DeadlineExceeded):
             batcher.wait(job)
-    batcher.wait(_submit(batcher, "xyz"))
+    _answer(batcher, _submit(batcher, "xyz"))
     assert encoder.batches == [[fake_ids("abc")], [fake_ids("xyz")]]
     assert _metric("ssang_waiting_tokens") == before
 
@@ -329,7 +332,7 @@ def test_exception_reaches_only_the_waiters_of_its_batch(
         encoder.on_batch = _raise_on("bad", ValueError("bad text"))
     _check_answer(batcher, first, "one")
     with pytest.raises(ValueError, match="bad text"):
-        batcher.wait(bad)
+        _answer(batcher, bad)
     _check_answer(batcher, good, "two")
     assert batcher.state is State.READY
     assert _metric("ssang_model_thread_restarts_total") == restarts
@@ -340,7 +343,7 @@ def test_rest_of_a_job_that_failed_is_not_run(start: Start, encoder: FakeEncoder
     before = _metric("ssang_waiting_tokens")
     encoder.on_batch = _raise_on("bad", ValueError("bad text"))
     with pytest.raises(ValueError, match="bad text"):
-        batcher.wait(_submit(batcher, "one", "bad", "two", "six"))
+        _answer(batcher, _submit(batcher, "one", "bad", "two", "six"))
     _check_answer(batcher, _submit(batcher, "ten"), "ten")
     assert encoder.batches == [[fake_ids("one")], [fake_ids("bad")], [fake_ids("ten")]]
     assert _metric("ssang_waiting_tokens") == before
@@ -360,7 +363,7 @@ def test_single_text_that_does_not_fit_the_memory_is_too_large(
     batcher = start(lambda: encoder)
     encoder.on_batch = _raise_over(0)
     with pytest.raises(TooLarge, match=r"A text of 5 tokens does not fit .* smaller max_length"):
-        batcher.wait(_submit(batcher, "abc"))
+        _answer(batcher, _submit(batcher, "abc"))
     encoder.on_batch = lambda _: None
     _check_answer(batcher, _submit(batcher, "abc"), "abc")
 
@@ -370,8 +373,8 @@ class _Overflowing(FakeEncoder):
 
     number = math.nan
 
-    def encode(self, token_ids: Sequence[Sequence[int]]) -> Vectors:
-        vectors = super().encode(token_ids)
+    def encode(self, token_ids: Sequence[Sequence[int]], tower: Kind = "document") -> Vectors:
+        vectors = super().encode(token_ids, tower)
         vectors[-1, 0] = self.number
         return vectors
 
@@ -382,7 +385,7 @@ def test_vectors_that_are_no_numbers_are_not_answered(start: Start, number: floa
     encoder.number = number
     batcher = start(lambda: encoder)
     with pytest.raises(ModelUnavailable, match=r"not finite numbers.*fp32"):
-        batcher.wait(_submit(batcher, "abc"))
+        _answer(batcher, _submit(batcher, "abc"))
 
 
 # Supervision
@@ -402,7 +405,7 @@ def test_thread_that_died_is_restarted(
         encoder.on_batch = _raise_on("running", killer)
     for job in (running, waiting):
         with pytest.raises(ModelUnavailable, match="was restarted: send the request again"):
-            batcher.wait(job)
+            _answer(batcher, job)
     encoder.on_batch = lambda _: None
     _check_answer(batcher, _submit(batcher, "after"), "after")
     assert batcher.state is State.READY
@@ -416,11 +419,11 @@ def test_thread_that_dies_too_often_is_not_restarted(start: Start, encoder: Fake
     encoder.on_batch = _raise_on("die", SystemExit(1))
     for _ in range(5):
         with pytest.raises(ModelUnavailable, match="was restarted"):
-            batcher.wait(_submit(batcher, "die"))
+            _answer(batcher, _submit(batcher, "die"))
         _check_answer(batcher, _submit(batcher, "live"), "live")
     assert failures == []
     with pytest.raises(ModelUnavailable, match="died 6 times"):
-        batcher.wait(_submit(batcher, "die"))
+        _answer(batcher, _submit(batcher, "die"))
     wait_until(lambda: bool(failures))
     assert failures == [Failure("The model's thread died 6 times; see the log.", False)]
     assert batcher.state is State.FAILED
@@ -438,8 +441,8 @@ def test_encoder_is_loaded_once_for_all_restarts(start: Start, encoder: FakeEnco
     batcher = start(load)
     encoder.on_batch = _raise_on("die", SystemExit(1))
     with pytest.raises(ModelUnavailable):
-        batcher.wait(_submit(batcher, "die"))
-    batcher.wait(_submit(batcher, "live"))
+        _answer(batcher, _submit(batcher, "die"))
+    _answer(batcher, _submit(batcher, "live"))
     assert loads == [1]
 
 
@@ -535,7 +538,7 @@ def test_batch_that_hangs_fails_every_waiter_and_the_model(
 
 def test_idle_model_does_not_hang(start: Start, encoder: FakeEncoder) -> None:
     batcher = start(lambda: encoder, hang_timeout_s=0.5)
-    batcher.wait(_submit(batcher, "text"))
+    _answer(batcher, _submit(batcher, "text"))
     idle_since = time.monotonic()
     wait_until(lambda: time.monotonic() - idle_since > 0.8)
     assert batcher.state is State.READY
@@ -581,6 +584,30 @@ def test_closing_while_the_model_loads_ends_the_thread(start: Start, encoder: Fa
         _submit(batcher, "text")
 
 
+def test_batch_that_hangs_while_closing_fails_its_waiters(
+    start: Start, encoder: FakeEncoder, pool: ThreadPoolExecutor
+) -> None:
+    batcher = start(lambda: encoder, hang_timeout_s=0.2)
+    with encoder.holding():
+        job = _submit(batcher, "text", deadline_s=0.0)
+        encoder.wait_until_held()
+        closing = pool.submit(batcher.close)
+        with pytest.raises(ModelUnavailable, match="has not answered"):
+            pool.submit(batcher.wait, job).result(timeout=10)
+        assert batcher.state is State.FAILED
+    closing.result(timeout=10)
+
+
+def test_closed_batcher_leaves_no_thread(start: Start, encoder: FakeEncoder) -> None:
+    """A thread that lets go of the model while the process ends would abort it."""
+    before = set(threading.enumerate())
+    batcher = start(lambda: encoder)
+    _answer(batcher, _submit(batcher, "text"))
+    assert len(set(threading.enumerate()) - before) == 2
+    batcher.close()
+    assert set(threading.enumerate()) <= before
+
+
 def test_closing_what_never_started_does_nothing(encoder: FakeEncoder) -> None:
     Batcher(lambda: encoder).close()
     assert encoder.batches == []
@@ -601,9 +628,15 @@ def _submit(
     )
 
 
+def _answer(batcher: Batcher, job: Job) -> Vectors:
+    """The answer of a job; fails where it would be waited for without end."""
+    assert futures.wait([job.future], timeout=20).done, "no answer"
+    return batcher.wait(job)
+
+
 def _check_answer(batcher: Batcher, job: Job, *texts: str) -> None:
     expected = np.stack([fake_vector(fake_ids(text)) for text in texts])
-    np.testing.assert_array_equal(batcher.wait(job), expected)
+    np.testing.assert_array_equal(_answer(batcher, job), expected)
 
 
 def _check_waits(answer: Future[Any]) -> None:

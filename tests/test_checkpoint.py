@@ -14,8 +14,9 @@ from tiny_model import (
     write_json,
 )
 
-from inference.checkpoint import Checkpoint, Pooling, embedded_models, open_checkpoint
+from inference.checkpoint import Checkpoint, Pooling, open_checkpoint
 from inference.errors import InvalidInput, NotFound
+from inference.reference import embedded_models
 from inference.similarity import Thresholds
 
 
@@ -35,7 +36,7 @@ def test_embedded_model_is_found_by_its_name() -> None:
     checkpoint = open_checkpoint("ko-mini")
     assert checkpoint.name == "ko-mini"
     assert checkpoint.model_type == "bert"
-    assert checkpoint.pooling is Pooling.MEAN
+    assert checkpoint.pooling == (Pooling.MEAN,)
     assert checkpoint.max_tokens == 512
     assert checkpoint.pad_id == 0
     assert checkpoint.warnings == ()
@@ -117,8 +118,6 @@ def test_module_without_type_or_path_is_refused(model: Path, modules: object) ->
 @pytest.mark.parametrize(
     "kind",
     [
-        "sentence_transformers.models.Dense",
-        "sentence_transformers.base.modules.dense.Dense",
         "sentence_transformers.models.WordEmbeddings",
         "transformer.CustomTransformer",
     ],
@@ -134,7 +133,7 @@ def test_types_of_todays_sentence_transformers_are_known(saved: Path, tmp_path: 
     folder = save_sentence_transformer(tmp_path / "new", saved, pooling="cls")
     types = [entry["type"] for entry in json.loads((folder / "modules.json").read_text())]
     assert not any(name.startswith("sentence_transformers.models.") for name in types)
-    assert open_checkpoint(str(folder)).pooling is Pooling.CLS
+    assert open_checkpoint(str(folder)).pooling == (Pooling.CLS,)
 
 
 def test_transformer_in_a_folder_of_its_own_is_found(saved: Path, tmp_path: Path) -> None:
@@ -148,43 +147,52 @@ def test_transformer_in_a_folder_of_its_own_is_found(saved: Path, tmp_path: Path
 @pytest.mark.parametrize(
     ("config", "pooling"),
     [
-        ({"pooling_mode_mean_tokens": True}, Pooling.MEAN),
-        ({"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False}, Pooling.CLS),
-        ({"pooling_mode_max_tokens": True}, Pooling.MAX),
-        ({"pooling_mode": "max"}, Pooling.MAX),
-        ({"pooling_mode": ["cls"]}, Pooling.CLS),
-        ({"word_embedding_dimension": 32}, Pooling.MEAN),
+        ({"pooling_mode_mean_tokens": True}, (Pooling.MEAN,)),
+        ({"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False}, (Pooling.CLS,)),
+        ({"pooling_mode_max_tokens": True}, (Pooling.MAX,)),
+        ({"pooling_mode": "max"}, (Pooling.MAX,)),
+        ({"pooling_mode": ["cls"]}, (Pooling.CLS,)),
+        ({"word_embedding_dimension": 32}, (Pooling.MEAN,)),
         # sentence-transformers drops the flags too when there is a mode.
-        ({"pooling_mode": "cls", "pooling_mode_mean_tokens": True}, Pooling.CLS),
+        ({"pooling_mode": "cls", "pooling_mode_mean_tokens": True}, (Pooling.CLS,)),
+        (
+            {"pooling_mode_mean_tokens": True, "pooling_mode_cls_token": True},
+            (Pooling.CLS, Pooling.MEAN),
+        ),
+        ({"pooling_mode": ["mean", "max"]}, (Pooling.MEAN, Pooling.MAX)),
+        ({"pooling_mode_weightedmean_tokens": True}, (Pooling.WEIGHTED_MEAN,)),
+        ({"pooling_mode_mean_sqrt_len_tokens": True}, (Pooling.MEAN_SQRT_LEN,)),
+        ({"pooling_mode_lasttoken": True}, (Pooling.LAST_TOKEN,)),
     ],
 )
-def test_pooling_is_read(model: Path, config: dict[str, object], pooling: Pooling) -> None:
+def test_pooling_is_read(
+    model: Path, config: dict[str, object], pooling: tuple[Pooling, ...]
+) -> None:
     write_json(model / "1_Pooling/config.json", config)
-    assert open_checkpoint(str(model)).pooling is pooling
+    assert open_checkpoint(str(model)).pooling == pooling
+
+
+@pytest.mark.parametrize("config", [{"pooling_mode": "middle"}, {"pooling_mode_middle_token": 1}])
+def test_pooling_that_is_not_served_is_named(model: Path, config: dict[str, object]) -> None:
+    write_json(model / "1_Pooling/config.json", config)
+    with pytest.raises(InvalidInput, match=r"pools by .*middle.*, which cannot be served"):
+        open_checkpoint(str(model))
 
 
 @pytest.mark.parametrize(
-    ("config", "told"),
-    [
-        ({"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": True}, r"cls \+ mean"),
-        ({"pooling_mode": ["mean", "max"]}, r"mean \+ max"),
-        ({"pooling_mode_weightedmean_tokens": True}, "weightedmean"),
-        ({"pooling_mode_mean_sqrt_len_tokens": True}, "mean_sqrt_len"),
-        ({"pooling_mode": "lasttoken"}, "lasttoken"),
-    ],
+    "order", [["Pooling", "Transformer"], ["Transformer", "Normalize", "Pooling"], ["Pooling"]]
 )
-def test_pooling_that_is_not_served_is_named(
-    model: Path, config: dict[str, object], told: str
-) -> None:
-    write_json(model / "1_Pooling/config.json", config)
-    with pytest.raises(InvalidInput, match=f"pools by {told}, which cannot be served"):
+def test_modules_out_of_order_are_refused(model: Path, order: list[str]) -> None:
+    modules = [{"path": "", "type": f"sentence_transformers.models.{kind}"} for kind in order]
+    write_json(model / "modules.json", modules)
+    with pytest.raises(InvalidInput, match="a Transformer must come first and a Pooling second"):
         open_checkpoint(str(model))
 
 
 def test_plain_layout_pools_by_mean_with_a_warning(model: Path) -> None:
     (model / "modules.json").unlink()
     checkpoint = open_checkpoint(str(model))
-    assert checkpoint.pooling is Pooling.MEAN
+    assert checkpoint.pooling == (Pooling.MEAN,)
     (warning,) = checkpoint.warnings
     assert "mean pooling is assumed" in warning
 
@@ -332,8 +340,11 @@ def _unopened(model: Path) -> Checkpoint:
         path=model,
         transformer_path=model,
         model_type="bert",
-        pooling=Pooling.MEAN,
+        pooling=(Pooling.MEAN,),
         max_tokens=24,
+        dense=(),
+        prompts={"query": "", "document": ""},
+        lowercase=False,
         pad_id=0,
         thresholds=Thresholds(),
     )

@@ -77,7 +77,7 @@ def test_no_jobs_make_no_batch() -> None:
 def test_filling_again_and_again_takes_every_text_once(jobs: list[list[int]], budget: int) -> None:
     waiting = [_job(*lengths) for lengths in jobs]
     expected = {(id(job), index) for job in waiting for index in range(len(job.ids))}
-    taken = set()
+    taken: set[tuple[int, int]] = set()
     while waiting:
         oldest = (waiting[0], waiting[0].taken)
         before = sum(job.waiting_tokens for job in waiting)

@@ -13,14 +13,14 @@ MODEL_HEALTH = ["/ready", "/health", "/ping"]
 
 
 def test_live_answers_without_a_model(engine: Engine) -> None:
-    client = create_app(Settings(), Engine(engine.checkpoint)).test_client()
+    client = create_app(Settings(), Engine(engine.model)).test_client()
     assert client.get("/live").get_json() == {"status": "alive"}
 
 
 @pytest.mark.parametrize("path", MODEL_HEALTH)
 def test_model_health(client: FlaskClient, engine: Engine, path: str) -> None:
     assert client.get(path).get_json() == {"status": "ready"}
-    loading = create_app(Settings(), Engine(engine.checkpoint)).test_client().get(path)
+    loading = create_app(Settings(), Engine(engine.model)).test_client().get(path)
     assert loading.status_code == 503
     assert loading.get_json() == {"status": "loading"}
 
@@ -35,7 +35,7 @@ def test_not_ready_once_told_to_stop(engine: Engine, path: str) -> None:
 
 
 def test_a_model_that_cannot_be_loaded_turns_ready_off(tmp_path: Path, engine: Engine) -> None:
-    broken = Engine(engine.checkpoint, device="cuda:99")
+    broken = Engine(engine.model, device="cuda:99")
     broken.start()
     broken._batcher._thread.join(60)  # type: ignore[union-attr]
     client = create_app(Settings(), broken).test_client()

@@ -27,7 +27,9 @@ def test_wheel_holds_pages_and_model_and_nothing_else(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     for name in (
         "webapp/templates/compare.html",
+        "webapp/templates/messages/en.toml",
         "webapp/templates/messages/ko.toml",
+        "webapp/static/sample/pairs.csv",
         "webapp/static/js/compare.js",
         "inference/models/ko-mini/model.safetensors",
         "inference/models/ko-mini/README.md",

@@ -1,11 +1,14 @@
 """Requests of any size through the batcher, around an encoder that does as told."""
 
+import time
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from conftest import wait_until
 from prometheus_client import REGISTRY
+from running_service import wait_until
 from tiny_model import FakeEncoder, fake_ids, fake_vector
 
 from inference.batcher import Batcher, State
@@ -58,11 +61,29 @@ def test_texts_of_two_groups_are_read_together(pipeline: Pipeline, encoder: Fake
     assert encoder.kinds == {"a": "query", "b": "query", "c": "document", "dd": "document"}
 
 
-def test_each_tower_reads_a_text_that_both_have(pipeline: Pipeline, encoder: FakeEncoder) -> None:
-    groups = [TextGroup(["same"], "query", "query"), TextGroup(["same"], "document", "document")]
-    left, right = pipeline.encode(groups, ReadOptions(), Timing())
+def test_one_tower_reads_a_text_of_both_kinds_once(
+    pipeline: Pipeline, encoder: FakeEncoder
+) -> None:
+    left, right = pipeline.encode(_both_kinds(["same"]), ReadOptions(), Timing())
     np.testing.assert_array_equal(left.vectors, right.vectors)
-    assert len(_seen(encoder)) == 2
+    assert len(_seen(encoder)) == 1
+
+
+def test_two_towers_read_their_own_kind_in_batches_of_their_own(
+    pipeline: Pipeline, encoder: FakeEncoder
+) -> None:
+    encoder.two_towers = True
+    texts = [f"{number:02}" for number in range(40)]
+    left, right = pipeline.encode(_both_kinds(texts), ReadOptions(), Timing())
+    np.testing.assert_array_equal(left.vectors, right.vectors)
+    read = Counter[str]()
+    for tower, batch in zip(encoder.towers, encoder.batches, strict=True):
+        read[tower] += len(batch)
+    assert read == {"query": 40, "document": 40}
+
+
+def _both_kinds(texts: list[str]) -> list[TextGroup]:
+    return [TextGroup(texts, "query", "query[{}]"), TextGroup(texts, "document", "document[{}]")]
 
 
 def test_a_hundred_thousand_texts_are_answered_row_by_row(
@@ -103,13 +124,19 @@ def test_texts_of_like_length_share_a_batch(pipeline: Pipeline, encoder: FakeEnc
 def test_small_request_does_not_wait_for_the_whole_of_a_large_one(
     pipeline: Pipeline, encoder: FakeEncoder
 ) -> None:
-    with ThreadPoolExecutor(1) as pool:
+    idle = _waiting_tokens()
+    with ThreadPoolExecutor(2) as pool:
         with encoder.holding():
-            texts = [f"{number:05}" for number in range(10_000)]
-            large = pool.submit(_encode, pipeline, texts)
+            large = pool.submit(_encode, pipeline, [f"{number:05}" for number in range(10_000)])
             encoder.wait_until_held()
-            encoder.on_batch = lambda _: None if large_may_go_on.is_set() else small.result(10)
-        _encode(pipeline, ["small"])
+            # A slice is 91 texts of 7 tokens: one is held, the next waits.
+            wait_until(lambda: _waiting_tokens() - idle == 637)
+            small = pool.submit(_encode, pipeline, ["small"])
+            wait_until(lambda: _waiting_tokens() - idle == 644)
+        small.result(timeout=10)
+        large.result(timeout=10)
+    assert len(encoder.batches) > 100
+    assert fake_ids("small") in encoder.batches[1]
 
 
 # Reading
@@ -232,9 +259,10 @@ def test_request_is_refused_when_too_much_waits(
     pipeline: Pipeline, batcher: Batcher, encoder: FakeEncoder
 ) -> None:
     with encoder.holding():
-        jobs = [batcher.submit([[1] * 50], deadline=1e12)]
+        deadline = time.monotonic() + 30
+        jobs = [batcher.submit([[1] * 50], deadline=deadline)]
         encoder.wait_until_held()
-        jobs.append(batcher.submit([[1] * 50] * 40, deadline=1e12))
+        jobs.append(batcher.submit([[1] * 50] * 40, deadline=deadline))
         with pytest.raises(Overloaded):
             _encode(pipeline, ["text"])
     for job in jobs:
@@ -264,7 +292,7 @@ def test_deadline_takes_the_whole_request_back(batcher: Batcher, encoder: FakeEn
     idle = _waiting_tokens()
     pipeline = Pipeline(batcher, deadline_s=0.05)
     with encoder.holding():
-        batcher.submit([[1, 2]], deadline=1e12)
+        batcher.submit([[1, 2]], deadline=time.monotonic() + 30)
         encoder.wait_until_held()
         with pytest.raises(DeadlineExceeded):
             _encode(pipeline, [f"{number:05}" for number in range(10_000)])

@@ -41,6 +41,20 @@ def test_cosine_matrix_is_every_row_with_every_row() -> None:
             assert scores[row, column] == pytest.approx(expected, abs=1e-6)
 
 
+def test_one_row_goes_with_every_row() -> None:
+    left, right = _units(1, 5, seed=1), _units(4, 5, seed=2)
+    np.testing.assert_allclose(cosine(left, right), cosine_matrix(left, right)[0], atol=1e-6)
+    assert cosine(left, right[:0]).shape == (0,)
+
+
+@pytest.mark.parametrize("width", [3, 8, 31, 384])
+def test_equal_rows_have_equal_scores_to_the_last_digit(width: int) -> None:
+    """Or documents that say the same would not keep their order."""
+    query, document = _units(1, width, seed=1), _units(1, width, seed=2)
+    for rows in range(1, 70):
+        assert len(set(cosine(query, document.repeat(rows, axis=0)).tolist())) == 1
+
+
 def test_rounding_never_leads_out_of_the_range() -> None:
     vectors = _units(2000, 384, seed=3) * np.float32(1.0000002)
     for scores in (cosine(vectors, vectors), cosine(vectors, -vectors)):
@@ -91,7 +105,8 @@ def test_vector_with_nothing_left_is_zero_and_not_nan() -> None:
 )
 def test_grade_begins_at_its_threshold(score: float, expected: str) -> None:
     assert grade(score, Thresholds()) == expected
-    assert grade(np.float32(score), Thresholds()) == expected
+    single = np.array([score], dtype=np.float32)
+    assert grade(single[0], Thresholds()) == expected
 
 
 def test_grade_follows_the_models_thresholds() -> None:

@@ -20,10 +20,10 @@ from tiny_model import (
     save_sentence_transformer,
 )
 
-from inference.checkpoint import open_checkpoint
-from inference.encoders import load_encoder, torch_encoder
+from inference.encoders import load_encoder
 from inference.encoders.base import Encoder, OutOfMemory
 from inference.errors import InvalidInput
+from inference.model import open_model
 from inference.similarity import Vectors, cosine
 from inference.tokenizer import replace_surrogates
 
@@ -96,7 +96,7 @@ def test_plain_layout_agrees_with_mean_pooling(bert: Path) -> None:
 
 
 def test_embedded_model_agrees_with_sentence_transformers() -> None:
-    reference = _reference(open_checkpoint("ko-mini").path)
+    reference = _reference(open_model("ko-mini").document.path)
     _check_parity("ko-mini", reference)
     _check_parity("ko-mini", reference, precision="bf16", least=0.999)
 
@@ -159,7 +159,7 @@ def test_encoder_says_what_it_is(klue: Path) -> None:
 def test_threads_are_passed_on_to_torch(bert: Path) -> None:
     before = torch.get_num_threads()
     try:
-        load_encoder(open_checkpoint(str(bert)), device="cpu", threads=before + 1)
+        load_encoder(open_model(str(bert)), device="cpu", threads=before + 1)
         assert torch.get_num_threads() == before + 1
     finally:
         torch.set_num_threads(before)
@@ -168,20 +168,20 @@ def test_threads_are_passed_on_to_torch(bert: Path) -> None:
 @pytest.mark.parametrize("device", ["", "gpu", "mps", "meta", "cuda:x", "cuda:99"])
 def test_device_that_is_not_here_is_refused(bert: Path, device: str) -> None:
     with pytest.raises(InvalidInput, match=f"Device '{device}' is "):
-        load_encoder(open_checkpoint(str(bert)), device=device)
+        load_encoder(open_model(str(bert)), device=device)
 
 
 @pytest.mark.parametrize("precision", ["", "int8", "float32"])
 def test_unknown_precision_is_refused(bert: Path, precision: str) -> None:
     with pytest.raises(InvalidInput, match=f"Precision '{precision}' is none of auto, fp32"):
-        load_encoder(open_checkpoint(str(bert)), device="cpu", precision=precision)
+        load_encoder(open_model(str(bert)), device="cpu", precision=precision)
 
 
 def test_memory_that_torch_cannot_get_is_out_of_memory(
     bert: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     encoder = _load(bert)
-    monkeypatch.setattr(torch_encoder, "pool", lambda *_: torch.empty(2**60))
+    monkeypatch.setattr(encoder, "_encode", lambda _: torch.empty(2**60))
     with pytest.raises(OutOfMemory):
         encoder.encode([[2, 5, 3]])
 
@@ -192,7 +192,7 @@ def test_other_runtime_errors_stay_what_they_are(bert: Path) -> None:
 
 
 def _load(reference: Path | str, *, precision: str = "fp32") -> Encoder:
-    return load_encoder(open_checkpoint(str(reference)), device="cpu", precision=precision)
+    return load_encoder(open_model(str(reference)), device="cpu", precision=precision)
 
 
 def _reference(folder: Path) -> SentenceTransformer:

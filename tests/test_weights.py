@@ -13,6 +13,7 @@ from inference.checkpoint import open_checkpoint
 from inference.encoders import load_encoder
 from inference.encoders.base import Encoder
 from inference.errors import InvalidInput
+from inference.model import open_model
 from inference.weights import check_weights
 
 _WEIGHTS = "model.safetensors"
@@ -86,7 +87,7 @@ def _with_header(header: bytes) -> bytes:
 )
 def test_what_is_no_safetensors_file_is_told(model: Path, content: bytes) -> None:
     (model / _WEIGHTS).write_bytes(content)
-    with pytest.raises(InvalidInput, match="(is no whole|promises).*: copy it again"):
+    with pytest.raises(InvalidInput, match=r"(is no whole|promises).*: copy it again"):
         check_weights(model)
 
 
@@ -196,7 +197,7 @@ def _shard(model: Path) -> None:
     tensors = load_file(model / _WEIGHTS)
     (model / _WEIGHTS).unlink()
     names = sorted(tensors)
-    weight_map = {}
+    weight_map: dict[str, str] = {}
     for number, part in enumerate([names[::2], names[1::2]], start=1):
         file = f"part-{number}.safetensors"
         save_file({name: tensors[name] for name in part}, model / file, metadata={"format": "pt"})
@@ -210,7 +211,7 @@ def _pickle(model: Path, tensors: object) -> None:
 
 
 def _load(model: Path) -> Encoder:
-    return load_encoder(open_checkpoint(str(model)), device="cpu")
+    return load_encoder(open_model(str(model)), device="cpu")
 
 
 def _vectors(encoder: Encoder) -> torch.Tensor:

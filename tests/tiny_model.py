@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from transformers import BertConfig, BertModel, BertTokenizer, RobertaConfig, RobertaModel
 
-from inference.encoders.base import Kind
+from inference.checkpoint import Kind
+from inference.encoders.base import Side
 from inference.similarity import Vectors
 from inference.tokenizer import TokenizedTexts
 
@@ -157,6 +158,8 @@ class FakeEncoder:
 
     Attributes:
         batches: the token ids it was given, batch by batch.
+        towers: the tower that each batch was meant for.
+        kinds: the kind that each text was tokenised as, last.
         on_batch: called with each batch before it is answered; may raise.
     """
 
@@ -166,8 +169,12 @@ class FakeEncoder:
     device = "cpu"
     precision = "fp32"
 
-    def __init__(self, *, max_tokens: int = 64, batch_tokens: int = 64) -> None:
+    def __init__(
+        self, *, max_tokens: int = 64, batch_tokens: int = 64, two_towers: bool = False
+    ) -> None:
         self.max_tokens = max_tokens
+        self.two_towers = two_towers
+        self.towers: list[Kind] = []
         self.batch_tokens = batch_tokens
         self.batches: list[list[list[int]]] = []
         self.on_batch: Callable[[Sequence[Sequence[int]]], object] = lambda _: None
@@ -185,8 +192,15 @@ class FakeEncoder:
             [fake_ids(text, limit) for text in texts], [len(text) + 2 for text in texts]
         )
 
-    def encode(self, token_ids: Sequence[Sequence[int]]) -> Vectors:
+    def side(self, kind: Kind) -> Side:
+        return Side(kind if self.two_towers else "document", "", self.max_tokens)
+
+    def token_spans(self, text: str, kind: Kind) -> list[tuple[int, int]]:
+        return [(index, index + 1) for index in range(len(text))]
+
+    def encode(self, token_ids: Sequence[Sequence[int]], tower: Kind = "document") -> Vectors:
         self.batches.append([list(row) for row in token_ids])
+        self.towers.append(tower)
         if not self._go.is_set():
             self._held.set()
             assert self._go.wait(30)

@@ -23,6 +23,7 @@ REFUSAL = "ssang.refusal"
 HEALTH_PATHS = frozenset({"/live", "/ready", "/health", "/ping", "/metrics"})
 
 _RETRY_AFTER_S = 1
+_STREAM_RETRY_AFTER_S = 5
 
 
 class Gate:
@@ -103,3 +104,33 @@ class Gate:
         with self._lock:
             self._requests -= 1
             self._bytes -= size
+
+
+class StreamPlaces:
+    """Places for answers that last, of which there are fewer than requests the gate admits.
+
+    Otherwise a few people with long files would leave no thread for short requests.
+
+    Args:
+        count: streams at once.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._free = threading.BoundedSemaphore(count)
+
+    def take(self) -> None:
+        """Takes a place.
+
+        Raises:
+            Overloaded: all are taken.
+        """
+        if not self._free.acquire(blocking=False):
+            metrics.REFUSALS.labels("streams").inc()
+            raise Overloaded(
+                "Too many files and other streams are being answered now: try again later.",
+                retry_after_s=_STREAM_RETRY_AFTER_S,
+            )
+
+    def give_back(self) -> None:
+        """Frees a place that was taken."""
+        self._free.release()

@@ -7,16 +7,17 @@ from flask_cors import CORS
 from flask_openapi import Info, OpenAPI
 from pydantic import ValidationError
 
-from inference.checkpoint import open_checkpoint
 from inference.engine import Engine
+from inference.model import open_model
 from inference.resource import locate
-from webapp.admission import REFUSAL, Gate
+from webapp.admission import REFUSAL, Gate, StreamPlaces
 from webapp.errors import register_errors
 from webapp.observation import register_observation
 from webapp.parsing import Request, describe_validation_error
 from webapp.proxy import behind_proxy
 from webapp.routes.api import api
 from webapp.routes.docs import docs
+from webapp.routes.files import files
 from webapp.routes.ops import ops
 from webapp.routes.pages import pages
 from webapp.schema import ErrorReply
@@ -38,7 +39,9 @@ def build_app(settings: Settings | None, engine: Engine | None) -> Flask:
         engine.start()
     app = _create_flask()
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
-    app.extensions["ssang"] = Service(settings, engine)
+    app.extensions["ssang"] = Service(
+        settings, engine, StreamPlaces(max_requests(settings.threads) // 2)
+    )
     register_observation(app)
     app.before_request(_raise_refusal)
     app.after_request(_secure)
@@ -46,6 +49,7 @@ def build_app(settings: Settings | None, engine: Engine | None) -> Flask:
     if settings.cors_origins:
         CORS(app, origins=list(settings.cors_origins), expose_headers=["X-Request-ID"])
     app.register_api(api)
+    app.register_api(files)
     app.register_api(ops)
     app.register_blueprint(docs)
     app.register_blueprint(pages)
@@ -53,14 +57,14 @@ def build_app(settings: Settings | None, engine: Engine | None) -> Flask:
     return app
 
 
-def create_engine(settings: Settings) -> Engine:
+def create_engine(settings: Settings, *, slices_ahead: int = 2) -> Engine:
     """An engine as the settings say; its model is not loaded yet.
 
     Raises:
-        NotFound, InvalidInput: the model cannot be served; see ``open_checkpoint``.
+        NotFound, InvalidInput: the model cannot be served; see ``open_model``.
     """
     return Engine(
-        open_checkpoint(settings.model),
+        open_model(settings.model, query=settings.query_model, document=settings.document_model),
         device=settings.device,
         precision=settings.precision,
         threads=settings.compute_threads,
@@ -68,7 +72,9 @@ def create_engine(settings: Settings) -> Engine:
         max_waiting_tokens=settings.max_waiting_tokens,
         deadline_s=settings.deadline_s,
         hang_timeout_s=settings.hang_timeout_s,
+        dimensions=settings.dimensions,
         max_answer_values=settings.max_answer_values,
+        slices_ahead=slices_ahead,
     )
 
 

@@ -1,47 +1,44 @@
 """The command line: ``ssang``."""
 
-import os
-import sys
+from importlib import import_module
 from typing import Any
 
 import click
 
 from inference.errors import SsangError
-from webapp.settings import Settings, as_environment, environment_name, read_settings
+
+_COMMANDS = ("serve", "encode", "score", "info", "calibrate", "doctor")
 
 
-@click.group()
+class _Group(click.Group):
+    """Commands that are imported when they are asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(f"webapp.commands.{cmd_name}"), cmd_name)
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs a command; what goes wrong on purpose, or with files, is one plain sentence."""
+        try:
+            return super().invoke(ctx)
+        except SsangError as error:
+            raise click.ClickException(error.message) from error
+        except OSError as error:
+            # A pipe that was closed is click's own affair.
+            if isinstance(error, BrokenPipeError) or error.filename is None:
+                raise
+            raise click.ClickException(f"{error.filename}: {error.strerror}.") from error
+
+
+@click.group(cls=_Group)
 @click.version_option(package_name="ssang")
 def main() -> None:
-    """Serve Korean bi-encoders."""
-
-
-def _add_setting_flags(command: click.Command) -> click.Command:
-    """Gives a command one flag a setting."""
-    for name, row in Settings.model_fields.items():
-        flag = "--" + name.replace("_", "-")
-        default = ",".join(row.default) if isinstance(row.default, tuple) else row.default
-        text = f"{row.description}  [{environment_name(name)}; default: {default or repr(default)}]"
-        command.params.append(click.Option([flag, name], help=text))
-    return command
-
-
-@_add_setting_flags
-@main.command()
-def serve(**flags: Any) -> None:
-    """Serve the page and the API with gunicorn.
-
-    Every flag is also an environment variable; the flag wins.
-    """
-    given = {name: value for name, value in flags.items() if value is not None}
-    try:
-        read_settings(**given)
-    except SsangError as error:
-        raise click.ClickException(error.message) from error
-    os.environ.update(as_environment(given))
-    command = [sys.executable, "-m", "gunicorn", "-c", "python:webapp.gunicorn_conf"]
-    # The process becomes gunicorn's master, so that signals reach it.
-    os.execv(sys.executable, [*command, "webapp:create_app()"])  # noqa: S606
+    """Serve Korean bi-encoders, and use them on files."""
 
 
 if __name__ == "__main__":

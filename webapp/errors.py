@@ -54,6 +54,14 @@ def register_errors(app: Flask) -> None:
     app.register_error_handler(Exception, _answer_exception)
 
 
+def error_body(error: Exception) -> dict[str, Any]:
+    """Code and message of an error that ends an answer which has begun."""
+    if isinstance(error, errors.SsangError):
+        return {"code": STATUS["api", type(error)][1], "message": error.message}
+    log.error("stream failed", exc_info=error)
+    return {"code": "internal", "message": _INTERNAL}
+
+
 def _answer_ssang_error(error: errors.SsangError) -> Response:
     status, code = STATUS["api", type(error)]
     headers = {}

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, cast
 from flask import Flask
 from gunicorn.arbiter import Arbiter
 
-from inference.checkpoint import open_checkpoint
 from inference.errors import SsangError
+from inference.model import open_model
 from webapp.capacity import available_cores, choose_capacity, has_gpu
 from webapp.log import logging_config
 from webapp.settings import Settings, environment_name, read_settings
@@ -40,7 +40,7 @@ def _read_or_exit() -> Settings:
     """The settings, once the model's files were checked; otherwise one sentence and the end."""
     try:
         settings = read_settings()
-        open_checkpoint(settings.model)
+        open_model(settings.model, query=settings.query_model, document=settings.document_model)
     except SsangError as error:
         sys.exit(f"ssang: {error.message}")
     return settings

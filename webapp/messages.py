@@ -1,16 +1,18 @@
 """The page's words: one TOML catalogue a language, `templates/messages/<language>.toml`.
 
 Templates read it as `t.compare.title`; scripts get the same catalogue as a JSON block in the page.
-A further language is a further file with the same keys.
+A further language is a further file with the same keys, and a name in `LANGUAGES`.
 """
 
 import tomllib
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
 from inference.resource import locate
 
 DEFAULT_LANGUAGE = "ko"
+LANGUAGES = (DEFAULT_LANGUAGE, "en")
 
 
 class MissingMessage(Exception):
@@ -26,6 +28,32 @@ class Section(dict[str, Any]):
 
     def __missing__(self, key: str) -> Any:
         raise MissingMessage(f"the catalogue has no text {key!r}; it has {', '.join(sorted(self))}")
+
+
+def choose_language(chosen: str | None, accepted: Iterable[tuple[str, float]]) -> str:
+    """The language of a reader's pages.
+
+    Args:
+        chosen: what the reader picked on a page, if anything.
+        accepted: what the browser asks for: tags, such as ``en-GB``, with their weights.
+
+    Another language has to outweigh the default one: who asks for neither gets the default.
+
+    >>> choose_language("en", [("ko-KR", 1)])
+    'en'
+    >>> choose_language(None, [("fr", 1), ("en-GB", 0.8), ("ko", 0.5)])
+    'en'
+    >>> choose_language("xx", [("fr", 1), ("*", 0.1)])
+    'ko'
+    """
+    if chosen in LANGUAGES:
+        return chosen
+    weights = dict.fromkeys(LANGUAGES, 0.0)
+    for tag, weight in accepted:
+        language = tag.partition("-")[0].lower()
+        if language in weights:
+            weights[language] = max(weights[language], weight)
+    return max(LANGUAGES, key=lambda language: weights[language])  # The first of equals.
 
 
 @cache

@@ -25,7 +25,13 @@ def register_observation(app: Flask) -> None:
 
 def note(**values: Any) -> None:
     """Adds numbers about this request to its log line."""
-    g.notes.update(values)
+    notes().update(values)
+
+
+def notes() -> dict[str, Any]:
+    """The numbers about this request; a stream may add to them until its end."""
+    current: dict[str, Any] = g.notes
+    return current
 
 
 def _begin() -> None:

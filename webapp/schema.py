@@ -2,7 +2,10 @@
 
 from typing import Annotated, Any, Literal
 
+from flask_openapi import FileStorage
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+from werkzeug.datastructures import FileStorage as WerkzeugFileStorage
 
 Texts = Annotated[list[str], Field(min_length=1)]
 
@@ -32,6 +35,16 @@ class _Reading(_Body):
     )
 
 
+class _LongReading(_Reading):
+    """How texts are read where long ones may be read in passages."""
+
+    long: Literal["truncate", "chunk"] = Field(
+        "truncate",
+        description="chunk: read long texts in overlapping passages of whole sentences, of "
+        "max_length tokens (default here: 128).",
+    )
+
+
 class Pair(_Body):
     """A query and the document it is compared with."""
 
@@ -52,7 +65,7 @@ class MatrixRequest(_Reading):
     documents: Texts = Field(examples=[["인공지능 기술이 빠르게 발전하고 있습니다."]])
 
 
-class RankRequest(_Reading):
+class RankRequest(_LongReading):
     """Documents to rank for one query."""
 
     query: str = Field(examples=["최신 기술 발전"])
@@ -62,7 +75,7 @@ class RankRequest(_Reading):
     top_k: int | None = Field(None, ge=1, description="Best documents to return; default: all.")
 
 
-class EmbedRequest(_Reading):
+class EmbedRequest(_LongReading):
     """Texts to embed."""
 
     texts: OneOrMoreTexts = Field(examples=[["오늘 날씨가 참 좋네요."]])
@@ -129,6 +142,13 @@ class MatrixReply(_Reply):
     document_truncated: list[bool]
 
 
+class Passage(BaseModel):
+    """Part of a text, by its characters (Unicode code points)."""
+
+    start: int
+    end: int = Field(description="Exclusive.")
+
+
 class RankedReply(BaseModel):
     """A ranked document, by its index in the request."""
 
@@ -137,6 +157,9 @@ class RankedReply(BaseModel):
     grade: Grade
     tokens: int = Field(description="Tokens of the whole document, before it was cut.")
     truncated: bool
+    passage: Passage | None = Field(
+        description="With long: chunk, the part of the document that came nearest."
+    )
 
 
 class RankReply(_Reply):
@@ -154,6 +177,7 @@ class EmbedReply(_Reply):
     dimensions: int
     encoding: Literal["float", "base64"]
     truncated: list[bool]
+    passages: list[int] = Field(description="Parts each text was read in; 1 unless long: chunk.")
 
 
 class Thresholds(BaseModel):
@@ -180,7 +204,13 @@ class InfoReply(BaseModel):
 
     model: str
     hash: str = Field(description="SHA-256 of the model's files.")
-    pooling: Literal["mean", "cls", "max"]
+    towers: Literal[1, 2] = Field(
+        description="2 if queries and documents have models of their own."
+    )
+    pooling: str = Field(examples=["mean"])
+    prompts: dict[Literal["query", "document"], str] = Field(
+        description="What is put before the texts of each kind."
+    )
     dimension: int
     max_length: int
     device: str
@@ -189,6 +219,59 @@ class InfoReply(BaseModel):
     warnings: list[str] = Field(description="What had to be assumed about the model.")
     limits: Limits
     version: str
+
+
+class Upload(FileStorage):
+    """A file of a multipart form."""
+
+    @classmethod
+    def validate(cls, value: Any, *_args: Any, **_kwargs: Any) -> Any:
+        if not isinstance(value, WerkzeugFileStorage):
+            raise PydanticCustomError("no_file", "Send it as a file, not as a text")
+        return value
+
+
+class ScoreFileForm(BaseModel):
+    """A file of pairs, and how to read it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    file: Upload = Field(description="CSV, TSV, JSON or JSON Lines with a pair in each row.")
+    query_column: str = Field("", description="Default: query, else sentence1.")
+    document_column: str = Field("", description="Default: document, else sentence2.")
+    format: Literal["auto", "csv", "tsv", "json", "jsonl"] = Field(
+        "auto", description="auto: by the file's name, else by its content."
+    )
+    encoding: Literal["auto", "utf-8", "utf-16", "cp949"] = "auto"
+    max_length: int | None = Field(None, description="As in the JSON API.")
+    truncate: bool = Field(True, description="false makes a row with a longer text an error.")
+    texts: bool = Field(True, description="Repeat the texts in the lines of the answer.")
+
+
+class ScoreFileLine(BaseModel):
+    """A line of the answer: ``start``, then the rows, then ``summary``, or ``error`` alone."""
+
+    start: dict[str, Any] | None = Field(
+        None, description="First line: model, format, encoding, columns, thresholds."
+    )
+    row: int | None = Field(None, description="Number of the row; the first row of data is 1.")
+    query: str | None = None
+    document: str | None = None
+    score: Score | None = None
+    grade: Grade | None = None
+    match: bool | None = Field(None, description="Whether the score reaches thresholds.binary.")
+    query_tokens: int | None = None
+    document_tokens: int | None = None
+    truncated: bool | None = None
+    error: dict[str, str] | None = Field(
+        None, description="Code and message: of this row, or without row of the end of all."
+    )
+    heartbeat: dict[str, int] | None = Field(
+        None, description="Rows so far, after ten seconds without a line."
+    )
+    summary: dict[str, float] | None = Field(
+        None, description="Last line: rows, scored, failed, truncated, tokens, seconds."
+    )
 
 
 class StateReply(BaseModel):

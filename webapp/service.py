@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from flask import current_app
 
 from inference.engine import Engine
+from webapp.admission import StreamPlaces
 from webapp.settings import Settings
 
 _KEY = "ssang"
@@ -18,11 +19,13 @@ class Service:
     Attributes:
         settings: as read at the start.
         engine: the loaded, or loading, model.
+        streams: places for answers that are sent while they are made.
         is_stopping: whether the process was told to stop; set by whoever runs it.
     """
 
     settings: Settings
     engine: Engine
+    streams: StreamPlaces
     is_stopping: Callable[[], bool] = lambda: False
 
 

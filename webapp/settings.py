@@ -37,7 +37,12 @@ class Settings(BaseSettings):
         populate_by_name=True,
     )
 
-    model: str = Field("ko-mini", description="embedded model, or folder of one")
+    model: str = Field(
+        "ko-mini", description="embedded model, folder, model.tar.gz, or hub id (org/name@revision)"
+    )
+    query_model: str = Field("", description="model that reads queries, for two towers")
+    document_model: str = Field("", description="model that reads documents, for two towers")
+    dimensions: int = Field(0, ge=0, description="cuts vectors to so many numbers; 0 keeps all")
     host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 for all")
     port: int = _setting("port", 8000, "port to listen on", "PORT", ge=0, le=65535)
     workers: int = _setting(

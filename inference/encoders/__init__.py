@@ -1,16 +1,18 @@
 """Encoders and the choice between them."""
 
-from inference.checkpoint import Checkpoint
+from functools import partial
+
 from inference.encoders.base import Encoder
+from inference.model import Model
 
 
 def load_encoder(
-    checkpoint: Checkpoint, *, device: str = "auto", precision: str = "auto", threads: int = 0
+    model: Model, *, device: str = "auto", precision: str = "auto", threads: int = 0
 ) -> Encoder:
-    """Loads the encoder of a checkpoint. Call it from the thread that will encode.
+    """Loads the encoder of a model. Call it from the thread that will encode.
 
     Args:
-        checkpoint: the model's files.
+        model: the model's files.
         device: ``auto`` (CUDA where there is one), ``cpu``, ``cuda`` or ``cuda:N``.
         precision: ``auto`` (fp32 on CPU; bf16 on CUDA, or fp16 where it has no bf16), ``fp32``,
             ``bf16`` or ``fp16``.
@@ -21,5 +23,9 @@ def load_encoder(
     """
     # Imported here, because torch takes seconds and hundreds of megabytes.
     from inference.encoders.torch_encoder import TorchEncoder
+    from inference.encoders.two_towers import TwoTowers
 
-    return TorchEncoder(checkpoint, device=device, precision=precision, threads=threads)
+    load = partial(TorchEncoder, device=device, precision=precision, threads=threads)
+    if model.has_two_towers:
+        return TwoTowers(load(model.query), load(model.document))
+    return load(model.document)

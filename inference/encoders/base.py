@@ -1,13 +1,25 @@
 """What every encoder gives, whatever runs underneath."""
 
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import NamedTuple, Protocol
 
+from inference.checkpoint import Kind
 from inference.similarity import Vectors
 from inference.tokenizer import TokenizedTexts
 
-Kind = Literal["query", "document"]
-"""The tower a text goes through; a model with one tower treats both alike."""
+
+class Side(NamedTuple):
+    """How texts of a kind are read; texts of equal sides have equal vectors.
+
+    Attributes:
+        tower: the encoder they go through, ``document`` where there is but one.
+        prompt: what is put before them.
+        max_tokens: most tokens that are read, prompt and special tokens included.
+    """
+
+    tower: Kind
+    prompt: str
+    max_tokens: int
 
 
 class OutOfMemory(Exception):
@@ -31,7 +43,7 @@ class Encoder(Protocol):
 
     @property
     def min_tokens(self) -> int:
-        """Fewest tokens a text can be cut to: its special tokens and one more."""
+        """Fewest tokens a text can be cut to: special tokens, the longer prompt, and one more."""
 
     @property
     def pad_id(self) -> int:
@@ -49,13 +61,19 @@ class Encoder(Protocol):
     def batch_tokens(self) -> int:
         """Padded tokens of a batch beyond which this device gains little."""
 
+    def side(self, kind: Kind) -> Side:
+        """How texts of ``kind`` are read."""
+
     def tokenize(
         self, texts: Sequence[str], kind: Kind, max_tokens: int | None = None
     ) -> TokenizedTexts:
-        """Token ids of each text, cut at ``max_tokens`` (default: the encoder's own)."""
+        """Token ids of each text behind its kind's prompt, cut at ``max_tokens`` if given."""
 
-    def encode(self, token_ids: Sequence[Sequence[int]]) -> Vectors:
-        """Unit vectors (n, dim), float32, in the order of ``token_ids``.
+    def token_spans(self, text: str, kind: Kind) -> list[tuple[int, int]]:
+        """First and last character (exclusive) of each token of a text, prompt left out."""
+
+    def encode(self, token_ids: Sequence[Sequence[int]], tower: Kind = "document") -> Vectors:
+        """Unit vectors (n, dim), float32, in the order of ``token_ids``, all of one tower.
 
         Raises:
             OutOfMemory: the batch does not fit the device.

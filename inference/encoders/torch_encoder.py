@@ -9,8 +9,9 @@ import torch
 import transformers
 from transformers import AutoModel, PreTrainedModel
 
-from inference.checkpoint import Checkpoint, Pooling
-from inference.encoders.base import Kind, OutOfMemory
+from inference.checkpoint import Checkpoint, Kind
+from inference.encoders.base import OutOfMemory, Side
+from inference.encoders.head import Head
 from inference.errors import InvalidInput, first_line
 from inference.similarity import Vectors
 from inference.tokenizer import TokenizedTexts, Tokenizer
@@ -35,15 +36,20 @@ class TorchEncoder:
         self._device = _choose_device(device)
         self._precision = _choose_precision(precision, self._device)
         self._tokenizer = Tokenizer.load(checkpoint)
-        self._pooling = checkpoint.pooling
+        self._prompts = checkpoint.prompts
+        prompts = self._tokenizer.tokenize(list(self._prompts.values()), checkpoint.max_tokens)
+        self._min_tokens = max(prompts.lengths) + 1
         self._pad_id = checkpoint.pad_id
         self._max_tokens = checkpoint.max_tokens
         self._model = _load_model(checkpoint, _DTYPES[self._precision])
+        _check_vocabulary(checkpoint, self._tokenizer, self._model)
         torch.nn.Module.to(self._model, self._device)
+        self._head = Head(checkpoint).to(self._device).eval()
+        self._dim = int(self._encode([[self._pad_id]]).shape[1])
 
     @property
     def dim(self) -> int:
-        return int(self._model.config.hidden_size)
+        return self._dim
 
     @property
     def max_tokens(self) -> int:
@@ -51,7 +57,7 @@ class TorchEncoder:
 
     @property
     def min_tokens(self) -> int:
-        return self._tokenizer.special_tokens + 1
+        return self._min_tokens
 
     @property
     def pad_id(self) -> int:
@@ -69,15 +75,23 @@ class TorchEncoder:
     def batch_tokens(self) -> int:
         return _BATCH_TOKENS[self._device.type]
 
+    def side(self, kind: Kind) -> Side:
+        return Side("document", self._prompts[kind], self._max_tokens)
+
     def tokenize(
         self, texts: Sequence[str], kind: Kind, max_tokens: int | None = None
     ) -> TokenizedTexts:
-        return self._tokenizer.tokenize(texts, max_tokens or self._max_tokens)
+        prompt = self._prompts[kind]
+        prompted = [prompt + text for text in texts] if prompt else texts
+        limit = min(max_tokens or self._max_tokens, self._max_tokens)
+        return self._tokenizer.tokenize(prompted, limit)
 
-    def encode(self, token_ids: Sequence[Sequence[int]]) -> Vectors:
+    def token_spans(self, text: str, kind: Kind) -> list[tuple[int, int]]:
+        return self._tokenizer.spans(text)
+
+    def encode(self, token_ids: Sequence[Sequence[int]], tower: Kind = "document") -> Vectors:
         try:
-            with torch.inference_mode():
-                return self._encode(token_ids)
+            return self._encode(token_ids)
         except torch.OutOfMemoryError as error:
             torch.cuda.empty_cache()
             raise OutOfMemory from error
@@ -87,12 +101,12 @@ class TorchEncoder:
                 raise OutOfMemory from error
             raise
 
+    @torch.inference_mode()
     def _encode(self, token_ids: Sequence[Sequence[int]]) -> Vectors:
         ids, mask = self._pad(token_ids)
         hidden = self._model(input_ids=ids, attention_mask=mask).last_hidden_state
-        vectors = pool(hidden.float(), mask, self._pooling)
-        unit: Vectors = torch.nn.functional.normalize(vectors, dim=-1).cpu().numpy()
-        return unit
+        vectors: Vectors = self._head(hidden, mask).cpu().numpy()
+        return vectors
 
     def _pad(self, token_ids: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
         longest = max(len(row) for row in token_ids)
@@ -102,19 +116,6 @@ class TorchEncoder:
             ids[row, : len(text_ids)] = text_ids
             mask[row, : len(text_ids)] = 1
         return torch.from_numpy(ids).to(self._device), torch.from_numpy(mask).to(self._device)
-
-
-def pool(hidden: torch.Tensor, mask: torch.Tensor, pooling: Pooling) -> torch.Tensor:
-    """One vector (n, d) of each text's token vectors (n, t, d), padding left out by mask (n, t).
-
-    As sentence-transformers' Pooling module defines them.
-    """
-    if pooling is Pooling.CLS:
-        return hidden[:, 0]
-    real = mask.unsqueeze(-1)
-    if pooling is Pooling.MAX:
-        return hidden.masked_fill(real == 0, -torch.inf).amax(dim=1)
-    return (hidden * real).sum(dim=1) / real.sum(dim=1)
 
 
 def _choose_device(device: str) -> torch.device:
@@ -169,6 +170,16 @@ def _load_model(checkpoint: Checkpoint, dtype: torch.dtype) -> PreTrainedModel:
     _check_complete(checkpoint, loading)
     loaded: PreTrainedModel = model.eval()
     return loaded
+
+
+def _check_vocabulary(checkpoint: Checkpoint, tokenizer: Tokenizer, model: PreTrainedModel) -> None:
+    """Refuses a tokenizer with ids that the model has no embedding for; CUDA would die of one."""
+    rows = next(model.get_input_embeddings().parameters()).shape[0]
+    if tokenizer.vocabulary_size > rows:
+        raise InvalidInput(
+            f"The tokenizer of model '{checkpoint.name}' has {tokenizer.vocabulary_size:,} tokens "
+            f"and the model embeddings for {rows:,}: they do not belong together."
+        )
 
 
 def _check_complete(checkpoint: Checkpoint, loading: dict[str, Any]) -> None:

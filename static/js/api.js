@@ -1,10 +1,12 @@
 // The JSON API: requests out, replies or one kind of error in.
 
+import { jsonLines } from "./json-lines.js";
+
 /** The app's address without a trailing slash; a proxy may have mounted it below the origin's root. */
 export const BASE = location.origin + document.documentElement.dataset.root;
 
 export class ApiError extends Error {
-  /** `code` is the API's error code, or "network" or "unknown"; `retryAfter` is in seconds, or null. */
+  /** `code` is the API's error code, or "network", "interrupted" or "unknown"; `retryAfter` is in seconds, or null. */
   constructor(code, message = "", retryAfter = null) {
     super(message);
     this.code = code;
@@ -26,18 +28,39 @@ export function post(path, body, signal) {
   });
 }
 
-async function request(path, options) {
-  let response;
-  let reply;
+/** Sends a form with a file and yields the lines of the reply as they come, some at a time; rejects as `post` does. */
+export async function* postFile(path, { file, fields }, signal) {
+  const form = new FormData();
+  for (const [name, value] of Object.entries(fields)) form.append(name, value);
+  form.append("file", file);
+  const response = await answerTo(path, { method: "POST", body: form, signal });
   try {
-    response = await fetch(BASE + path, options);
-    reply = await response.text();
+    yield* jsonLines(response.body);
   } catch (error) {
-    options.signal?.throwIfAborted();
+    signal.throwIfAborted();
+    throw new ApiError("interrupted", error.message);
+  }
+}
+
+async function request(path, options) {
+  const response = await answerTo(path, options);
+  return JSON.parse(await reached(response.text(), options.signal));
+}
+
+async function answerTo(path, options) {
+  const response = await reached(fetch(BASE + path, options), options.signal);
+  if (!response.ok) throw refusal(response, await reached(response.text(), options.signal));
+  return response;
+}
+
+/** What a promise of the network gives; that it gave nothing is an error of ours, unless we aborted it. */
+async function reached(promise, signal) {
+  try {
+    return await promise;
+  } catch (error) {
+    signal?.throwIfAborted();
     throw new ApiError("network", error.message);
   }
-  if (!response.ok) throw refusal(response, reply);
-  return JSON.parse(reply);
 }
 
 function refusal(response, reply) {

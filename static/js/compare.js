@@ -4,6 +4,7 @@ import { el } from "./dom.js";
 import { connectForm } from "./form.js";
 import { format, messages } from "./messages.js";
 import { duration, facts, gradeBadge, notice, scoreBar, scoreText, tokenCount } from "./score.js";
+import { thresholdMarks } from "./threshold.js";
 
 const words = messages.compare;
 
@@ -48,14 +49,7 @@ function render(reply, request, info) {
 /** The bar, with a mark where each grade begins. */
 function scale(pair, info) {
   const bar = scoreBar(pair.score, pair.grade);
-  const marks = info ? ["medium", "high"].map((grade) => mark(grade, info.thresholds[grade])) : [];
-  return el("div", { class: "scale" }, bar, el("div", { class: "scale__marks", "aria-hidden": "true" }, ...marks));
-}
-
-function mark(grade, threshold) {
-  const node = el("span", { class: "scale__mark" }, `${messages.grade[grade]} ${Number(threshold.toFixed(3))}`);
-  node.style.setProperty("--share", threshold);
-  return node;
+  return el("div", { class: "scale" }, bar, ...(info ? [thresholdMarks(info.thresholds)] : []));
 }
 
 /** The API says that a text of the pair was cut; the counts say which. */
@@ -63,7 +57,7 @@ function cutNotes(pair, info) {
   if (!pair.truncated) return [];
   if (!info) return [notice(words.some_cut)];
   const limit = info.max_length;
-  const note = (template, count) => notice(format(template, { limit: limit.toLocaleString(), count: count.toLocaleString() }));
+  const note = (template, count) => notice(format(template, { limit, count }));
   return [
     ...(pair.query_tokens > limit ? [note(words.query_cut, pair.query_tokens)] : []),
     ...(pair.document_tokens > limit ? [note(words.document_cut, pair.document_tokens)] : []),

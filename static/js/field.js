@@ -7,6 +7,11 @@ export function valuesOf(fields) {
   return Object.fromEntries(fields.map((field) => [field.name, field.value]));
 }
 
+/** Whether each switch is on, by name. */
+export function statesOf(switches) {
+  return Object.fromEntries(switches.map((field) => [field.name, field.checked && !field.disabled]));
+}
+
 /** Fills the fields from texts by name; listeners hear of it as if somebody had typed. */
 export function fill(fields, texts) {
   for (const field of fields) {

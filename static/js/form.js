@@ -2,25 +2,33 @@
 
 import { ApiError, post } from "./api.js";
 import { byId } from "./dom.js";
-import { fill, showProblem, showProblems, valuesOf } from "./field.js";
+import { fill, showProblem, showProblems, statesOf, valuesOf } from "./field.js";
+import { hadAnswer } from "./language.js";
 import { format, messages } from "./messages.js";
 import { modelInfo } from "./model.js";
 import { Output } from "./output.js";
+import { setSending } from "./send-button.js";
 
 /**
  * Wires the page's form.
  *
  * `examples` are texts by field name, one for each example button.
- * `read(values)` makes the request of the fields' texts: `{path, body, printing}`, with `printing` for the Python snippet.
+ * `read(values)` makes the request of the fields' values: `{path, body, printing}`, with `printing` for the Python snippet.
  * `missing(request)` names the fields that are empty: `{field name: message}`.
  * `render(reply, request, info)` returns `{nodes, announcement}`; `info` is the model's description or null.
  */
 export function connectForm({ examples, read, missing, render }) {
   const form = byId("form");
   const fields = [...form.querySelectorAll("textarea")];
+  const switches = [...form.querySelectorAll("[type=checkbox]")];
   const output = new Output();
-  const current = () => read(valuesOf(fields));
+  const current = () => read({ ...valuesOf(fields), ...statesOf(switches) });
   let running = null; // The AbortController of the newest request.
+
+  function setBusy(busy) {
+    setSending(busy);
+    output.setBusy(busy);
+  }
 
   async function send() {
     const request = current();
@@ -28,7 +36,7 @@ export function connectForm({ examples, read, missing, render }) {
     running?.abort();
     const controller = new AbortController();
     running = controller;
-    setBusy(output, true);
+    setBusy(true);
     try {
       const [reply, info] = await Promise.all([post(request.path, request.body, controller.signal), modelInfo()]);
       if (running !== controller) return; // A newer request took over and will answer.
@@ -39,7 +47,7 @@ export function connectForm({ examples, read, missing, render }) {
       output.showError(error);
       if (!(error instanceof ApiError)) throw error;
     } finally {
-      if (running === controller) setBusy(output, false);
+      if (running === controller) setBusy(false);
     }
   }
 
@@ -48,11 +56,12 @@ export function connectForm({ examples, read, missing, render }) {
     send();
   });
   form.addEventListener("input", (event) => {
-    showProblem(event.target, null);
+    if (fields.includes(event.target)) showProblem(event.target, null);
     output.compareWith(current());
   });
   connectShortcut(form);
   connectExamples(form, fields, examples);
+  if (hadAnswer) form.requestSubmit();
 }
 
 function connectShortcut(form) {
@@ -74,14 +83,4 @@ function connectExamples(form, fields, examples) {
       form.requestSubmit();
     });
   }
-}
-
-/** The button stays usable while a request runs: pressing it again replaces that request. */
-function setBusy(output, busy) {
-  const button = byId("send");
-  const label = button.querySelector(".button__label");
-  button.dataset.idle ??= label.textContent;
-  label.textContent = busy ? button.dataset.sending : button.dataset.idle;
-  button.setAttribute("aria-busy", busy);
-  output.setBusy(busy);
 }

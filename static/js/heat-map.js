@@ -1,15 +1,21 @@
 // Several queries against several documents: a table whose cells are coloured by score.
 
+import { downloadButton } from "./csv.js";
 import { el } from "./dom.js";
 import { format, messages } from "./messages.js";
+import { PagedList } from "./paging.js";
 import { duration, facts, gradeBadge, gradeOf, notice, scoreShare, scoreText } from "./score.js";
 
 const words = messages.rank;
+const FILE_NAME = "ssang-matrix.csv";
 const CELL_DECIMALS = 3;
 const MAX_NOTES = 3;
+// Tens of thousands of cells keep a browser busy for seconds; nobody reads them on a page.
+const MAX_ROWS = 50;
+const MAX_COLUMNS = 100;
 
 export function renderHeatMap(reply, { queries, documents }, info) {
-  const best = reply.scores.map((row) => row.indexOf(Math.max(...row)));
+  const best = reply.scores.map(indexOfMax);
   const reader = el("p", { class: "map__reader" }, words.map_hint);
   const table = heatTable(reply.scores, best, queries, documents);
   connectReader(table, reader, reply.scores, queries, documents);
@@ -17,7 +23,9 @@ export function renderHeatMap(reply, { queries, documents }, info) {
     el("section", { class: "panel" },
       el("div", { class: "panel__head" },
         el("h2", { class: "panel__heading" }, words.map_heading),
-        el("p", { class: "panel__note" }, format(words.map_size, { queries: queries.length, documents: documents.length }))),
+        el("p", { class: "panel__note" }, format(words.map_size, { queries: queries.length, documents: documents.length })),
+        downloadButton(() => FILE_NAME, () => matrixRows(reply.scores, queries, documents))),
+      ...sizeNote(queries, documents),
       ...cutNotes(reply),
       // Focusable, because a box that scrolls must scroll by keyboard too.
       el("div", { class: "map", tabindex: "0", role: "region", "aria-label": words.map_region }, table),
@@ -30,14 +38,30 @@ export function renderHeatMap(reply, { queries, documents }, info) {
   return { nodes, announcement };
 }
 
+function indexOfMax(row) {
+  return row.reduce((best, score, index) => (score > row[best] ? index : best), 0);
+}
+
+function sizeNote(queries, documents) {
+  if (queries.length <= MAX_ROWS && documents.length <= MAX_COLUMNS) return [];
+  const shown = { queries: Math.min(queries.length, MAX_ROWS), documents: Math.min(documents.length, MAX_COLUMNS) };
+  return [notice(format(words.map_part, shown))];
+}
+
+/** The whole table, with the texts at its edges. */
+function* matrixRows(scores, queries, documents) {
+  yield ["", ...documents];
+  for (const [index, row] of scores.entries()) yield [queries[index], ...row];
+}
+
 function heatTable(scores, best, queries, documents) {
   const head = el("tr", {},
     el("th", { class: "map__corner", scope: "col" }, words.map_corner),
-    ...documents.map((text, column) => header("col", column, text)));
-  const rows = scores.map((row, index) =>
+    ...documents.slice(0, MAX_COLUMNS).map((text, column) => header("col", column, text)));
+  const rows = scores.slice(0, MAX_ROWS).map((row, index) =>
     el("tr", {},
       header("row", index, queries[index]),
-      ...row.map((score, column) => cell(score, column === best[index]))));
+      ...row.slice(0, MAX_COLUMNS).map((score, column) => cell(score, column === best[index]))));
   return el("table", { class: "map__table" }, el("thead", {}, head), el("tbody", {}, ...rows));
 }
 
@@ -81,23 +105,26 @@ function legend() {
 }
 
 function bestList(scores, best, queries, documents, info) {
-  const items = queries.map((query, row) => {
+  const list = el("ol", { class: "best" });
+  const paged = new PagedList(list, (row) => {
     const score = scores[row][best[row]];
     const badge = info ? [gradeBadge(gradeOf(score, info.thresholds))] : [];
-    return el("li", { class: "best__item" },
-      el("p", { class: "best__query" }, query),
+    return el("li", { class: "best__item", tabindex: "-1" },
+      el("p", { class: "best__query" }, queries[row]),
       el("p", { class: "best__document" }, documents[best[row]]),
       el("p", { class: "best__score" }, el("span", {}, scoreText(score)), ...badge));
   });
+  paged.show(queries.length);
   return el("section", { class: "panel" },
     el("h2", { class: "panel__heading" }, words.best_heading),
-    el("ol", { class: "best" }, ...items));
+    list,
+    paged.more);
 }
 
 function cutNotes(reply) {
   const notesOf = (cut, tokens, template) =>
     cut.flatMap((wasCut, index) =>
-      wasCut ? [format(template, { number: index + 1, count: tokens[index].toLocaleString() })] : []);
+      wasCut ? [format(template, { number: index + 1, count: tokens[index] })] : []);
   const notes = [
     ...notesOf(reply.query_truncated, reply.query_tokens, words.query_cut),
     ...notesOf(reply.document_truncated, reply.document_tokens, words.document_cut),

@@ -5,6 +5,7 @@ import { byId } from "./dom.js";
 import { messages } from "./messages.js";
 
 const POLL_MS = 1000;
+const LONGEST_POLL_MS = 60_000;
 
 let pending = null;
 
@@ -35,9 +36,12 @@ async function watch(badge) {
     badge.dataset.state = state;
     text.textContent = words;
   };
+  let wait = POLL_MS;
   for (let state = await readiness(); state !== "ready"; state = await readiness()) {
     show(state, messages.model[state]);
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    await new Promise((resolve) => setTimeout(resolve, wait));
+    // A load ends soon; a failed model or a server that is away may stay so while a forgotten page is open for days.
+    wait = state === "loading" ? POLL_MS : Math.min(2 * wait, LONGEST_POLL_MS);
   }
   const info = await modelInfo();
   show("ready", info ? `${info.model} · ${info.device}` : messages.model.unnamed);

@@ -6,8 +6,8 @@ import { format, messages } from "./messages.js";
 import { connectSnippetPanel } from "./snippet-panel.js";
 
 /** Two requests with one key have the same answer. */
-function keyOf({ path, body }) {
-  return JSON.stringify([path, body]);
+function keyOf({ path, body, file, fields }) {
+  return JSON.stringify([path, body, fields, file && [file.name, file.size, file.lastModified]]);
 }
 
 export class Output {
@@ -18,7 +18,7 @@ export class Output {
     this.#answered = keyOf(request);
     byId("alert").replaceChildren();
     byId("result").replaceChildren(...nodes);
-    byId("announcement").textContent = announcement;
+    this.announce(announcement);
     this.#showSnippets(request);
     byId("answer").hidden = false;
     nodes[0].scrollIntoView({ block: "nearest" });
@@ -28,9 +28,19 @@ export class Output {
   showError(error) {
     this.#answered = null;
     byId("answer").hidden = true;
-    byId("announcement").textContent = "";
+    this.announce("");
+    this.showAlert(error);
+  }
+
+  /** An error with the answer left in place: what came before the error is still right. */
+  showAlert(error) {
     byId("alert").replaceChildren(alertOf(error));
     byId("alert").scrollIntoView({ block: "nearest" });
+  }
+
+  /** For those who hear the page: it does not show. */
+  announce(text) {
+    byId("announcement").textContent = text;
   }
 
   /** Marks the answer as stale unless it is the one to this request, which the fields make now. */
@@ -53,7 +63,7 @@ function alertOf(error) {
       : messages.errors[code];
   const alert = el("div", { class: "alert" }, el("p", { class: "alert__text" }, words));
   // The browser's own words about a failed connection are English and say nothing more.
-  if (error.message && code !== "network") {
+  if (error.message && code !== "network" && code !== "interrupted") {
     alert.append(el("p", { class: "alert__detail" }, format(messages.errors.detail, { message: error.message })));
   }
   return alert;

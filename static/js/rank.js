@@ -30,7 +30,7 @@ function read(values) {
   }
   return {
     path: "/api/rank",
-    body: { query: queries[0] ?? "", documents },
+    body: { query: queries[0] ?? "", documents, ...(values.chunk && { long: "chunk" }) },
     queries,
     documents,
     printing: 'for result in response.json()["results"]:\n    print(result["index"], result["score"])',
@@ -57,6 +57,18 @@ function countLines(name, template) {
   show();
 }
 
+/** The API compares in parts for one query only; the switch says so while there are several. */
+function connectSwitch() {
+  const field = byId("queries");
+  const show = () => {
+    const single = linesOf(field.value).length <= 1;
+    byId("chunk").disabled = !single;
+    byId("chunk-hint").textContent = single ? words.chunk_hint : words.chunk_single;
+  };
+  field.addEventListener("input", show);
+  show();
+}
+
 const examples = words.examples.map(({ queries, documents }) => ({
   queries: queries.join("\n"),
   documents: documents.join("\n"),
@@ -64,4 +76,5 @@ const examples = words.examples.map(({ queries, documents }) => ({
 
 countLines("queries", words.query_lines);
 countLines("documents", words.document_lines);
+connectSwitch();
 connectForm({ examples, read, missing, render });

@@ -14,6 +14,8 @@ export function scoreShare(score) {
   return Math.min(Math.max(score, 0), 1);
 }
 
+export const GRADES = ["high", "medium", "low"];
+
 /** The API grades pairs and ranks; for a matrix the page applies the same thresholds. */
 export function gradeOf(score, thresholds) {
   if (score >= thresholds.high) return "high";
@@ -36,8 +38,16 @@ export function duration(timing) {
   return format(messages.result.milliseconds, { ms: total < 100 ? total.toFixed(1) : Math.round(total) });
 }
 
+/** A time that may be long, as `12초` or `3분 12초`; a tenth of a second counts below ten seconds only. */
+export function secondsText(seconds) {
+  if (seconds < 60) {
+    return format(messages.result.seconds, { seconds: seconds < 10 ? Number(seconds.toFixed(1)) : Math.floor(seconds) });
+  }
+  return format(messages.result.minutes, { minutes: Math.floor(seconds / 60), seconds: Math.floor(seconds % 60) });
+}
+
 export function tokenCount(count) {
-  return format(messages.result.tokens, { count: count.toLocaleString() });
+  return format(messages.result.tokens, { count });
 }
 
 /** A note that stands out, such as one about a text that was cut. */
@@ -47,6 +57,10 @@ export function notice(text) {
 
 /** A list of names and values below a result; a value may be an element. */
 export function facts(...pairs) {
-  const items = pairs.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value)));
-  return el("dl", { class: "facts" }, ...items);
+  return el("dl", { class: "facts" }, ...factList(...pairs));
+}
+
+/** The items alone, for a list that changes. */
+export function factList(...pairs) {
+  return pairs.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value)));
 }

@@ -3,7 +3,7 @@
 import { BASE } from "./api.js";
 import { byId } from "./dom.js";
 import { messages } from "./messages.js";
-import { curlSnippet, pythonSnippet } from "./snippet.js";
+import { snippetsOf } from "./snippet.js";
 
 const COPIED_MS = 2000;
 
@@ -23,9 +23,10 @@ export function connectSnippetPanel() {
   for (const button of document.querySelectorAll("[data-copies]")) {
     button.addEventListener("click", () => copyFrom(button));
   }
-  return ({ path, body, printing }) => {
-    byId("code-curl").textContent = curlSnippet(BASE + path, body);
-    byId("code-python").textContent = pythonSnippet(BASE + path, body, printing);
+  return (request) => {
+    for (const [name, code] of Object.entries(snippetsOf(BASE + request.path, request))) {
+      byId(`code-${name}`).textContent = code;
+    }
   };
 }
 

@@ -9,8 +9,15 @@ function printableJson(body, indent) {
   return JSON.stringify(body, null, indent).replace(UNPRINTABLE, escape);
 }
 
+/** A request as code for each tab of the panel. A request has a JSON `body`, or a `file` with the form's `fields`. */
+export function snippetsOf(url, request) {
+  return request.file
+    ? { curl: curlFileSnippet(url, request), python: pythonFileSnippet(url, request) }
+    : { curl: curlSnippet(url, request), python: pythonSnippet(url, request) };
+}
+
 /** The shell reads a quoted heredoc as it stands, and no line of the JSON can be its end mark. */
-export function curlSnippet(url, body) {
+function curlSnippet(url, { body }) {
   return `curl -sS '${url}' \\
   -H 'Content-Type: application/json' \\
   --data-binary @- <<'JSON'
@@ -22,11 +29,42 @@ JSON`;
  * JSON of objects, lists, texts and numbers is a Python literal too, escapes included.
  * `printing` are the lines that show the reply; they may use `payload` and `response`.
  */
-export function pythonSnippet(url, body, printing) {
+function pythonSnippet(url, { body, printing }) {
   return `import requests
 
 payload = ${printableJson(body, 4)}
 response = requests.post("${url}", json=payload, timeout=60)
 response.raise_for_status()
 ${printing}`;
+}
+
+function curlFileSnippet(url, { file, fields }) {
+  // A comma or a semicolon would end the name for curl, unless it stands in curl's own quotes.
+  const name = /[",;\\]/.test(file.name) ? `"${file.name.replace(/["\\]/g, "\\$&")}"` : file.name;
+  const options = Object.entries(fields).map(([field, value]) => `--form-string ${shellQuoted(`${field}=${value}`)}`);
+  return [`curl -sN '${url}'`, ...options, `-F ${shellQuoted(`file=@${name}`)}`].join(" \\\n  ");
+}
+
+function shellQuoted(text) {
+  return `'${text.replaceAll("'", "'\\''")}'`;
+}
+
+/** Rows are printed as they come; `printing` are the lines that show one, which may use `row`. */
+function pythonFileSnippet(url, { file, fields, printing }) {
+  const data = Object.keys(fields).length > 0 ? `\n        data=${printableJson(fields)},` : "";
+  return `import json
+
+import requests
+
+with open(${printableJson(file.name)}, "rb") as file:
+    response = requests.post(
+        "${url}",
+        files={"file": file},${data}
+        stream=True,
+        timeout=60,
+    )
+response.raise_for_status()
+for line in response.iter_lines():
+    row = json.loads(line)
+${printing.replace(/^/gm, "    ")}`;
 }

@@ -13,6 +13,7 @@ Contrasts = Callable[[Page, str], list[tuple[str, float]]]
 
 LIGHT, DARK = "rgb(246, 247, 250)", "rgb(15, 18, 24)"
 READABLE = 4.5
+PAGES = [("/", 0), ("/rank", 0), ("/rank", 1), ("/file", 0)]
 
 
 def background(page: Page) -> str:
@@ -53,7 +54,7 @@ def test_chosen_theme_stands_before_the_first_paint(page: Page) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize(("path", "example"), [("/", 0), ("/rank", 0), ("/rank", 1)])
+@pytest.mark.parametrize(("path", "example"), PAGES)
 def test_text_is_readable(
     new_page: NewPage,
     answered: Answered,
@@ -67,7 +68,10 @@ def test_text_is_readable(
     with answered(page):
         page.locator("[data-example]").nth(example).click()
     expect(page.locator("#model")).to_have_attribute("data-state", "ready")
-    measured = contrasts(page, "p, h1, h2, label, a, button, span, dt, dd, b, code, .field__count")
+    expect(page.locator("#send")).to_have_attribute("aria-busy", "false")
+    measured = contrasts(
+        page, "p, h1, h2, h3, label, summary, a, button, span, dt, dd, b, code, .field__count"
+    )
     assert len(measured) > 20
     assert [pair for pair in measured if pair[0] and pair[1] < READABLE] == []
 
@@ -93,18 +97,23 @@ def test_keyboard_alone_is_enough(page: Page, answered: Answered) -> None:
     expect(page.locator("#score")).to_be_visible()
 
 
+@pytest.mark.parametrize("locale", ["ko-KR", "en-US"])
 @pytest.mark.parametrize("width", [320, 360, 375])
-@pytest.mark.parametrize(("path", "example"), [("/", 0), ("/rank", 0), ("/rank", 1)])
+@pytest.mark.parametrize(("path", "example"), PAGES)
 def test_phones_do_not_scroll_sideways(
-    new_page: NewPage, answered: Answered, path: str, example: int, width: int
+    new_page: NewPage, answered: Answered, path: str, example: int, width: int, locale: str
 ) -> None:
-    page = new_page(viewport={"width": width, "height": 740})
+    page = new_page(viewport={"width": width, "height": 740}, locale=locale)
     page.goto(path)
     expect(page.locator("#model")).to_have_attribute("data-state", "ready")
     with answered(page):
         page.locator("[data-example]").nth(example).click()
     page.get_by_role("tab", name="Python").click()
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+    # One row of entries: a second one would push the page down.
+    tops = page.locator(".nav a").evaluate_all("links => links.map(link => link.offsetTop)")
+    assert len(tops) == 4
+    assert len(set(tops)) == 1
 
 
 def test_unbroken_text_does_not_widen_the_page(new_page: NewPage, answered: Answered) -> None:
@@ -125,6 +134,9 @@ def test_navigation(page: Page) -> None:
     nav.get_by_role("link", name="순위").click()
     expect(page).to_have_title("순위 · ssang")
     expect(nav.locator("[aria-current=page]")).to_have_text("순위")
+    nav.get_by_role("link", name="파일").click()
+    expect(page).to_have_title("파일 · ssang")
+    expect(nav.locator("[aria-current=page]")).to_have_text("파일")
     expect(nav.get_by_role("link", name="API 문서")).to_have_attribute("href", "/docs")
     page.get_by_role("link", name="ssang 첫 화면").click()
     expect(page).to_have_title("비교 · ssang")
@@ -171,8 +183,58 @@ def test_model_is_watched_until_it_is_ready(page: Page, expected_errors: list[st
     assert polls == 3
 
 
+def test_failed_model_is_asked_about_ever_less_often(
+    page: Page, expected_errors: list[str]
+) -> None:
+    expected_errors.append("503")
+    polls = 0
+
+    def failed(route: Route) -> None:
+        nonlocal polls
+        polls += 1
+        route.fulfill(status=503, json={"status": "failed"})
+
+    page.clock.install()
+    page.route("**/ready", failed)
+    page.goto("/")
+    expect(page.locator("#model")).to_have_text("모델을 불러오지 못했습니다")
+    for seconds in (1, 2, 4, 8, 16, 32, 60, 60):
+        page.evaluate("fetch('/live').then(reply => reply.text())")  # The page has set its timer.
+        before = polls
+        page.clock.run_for((seconds - 1) * 1000)
+        assert polls == before
+        with page.expect_response("**/ready"):
+            page.clock.run_for(1000)
+
+
+@pytest.mark.parametrize("width", [320, 1280])
+@pytest.mark.parametrize(
+    ("medium", "high"), [(0.6, 0.65), (0.95, 0.97), (0.01, 0.02), (0.575, 0.77), (0.5, 0.5)]
+)
+def test_names_of_close_thresholds_stay_apart(
+    new_page: NewPage, answered: Answered, width: int, medium: float, high: float
+) -> None:
+    page = new_page(viewport={"width": width, "height": 740}, locale="en-US")
+
+    def close(route: Route) -> None:
+        info = route.fetch().json()
+        route.fulfill(json={**info, "thresholds": {"medium": medium, "high": high, "binary": high}})
+
+    page.route("**/api/info", close)
+    page.goto("/")
+    with answered(page):
+        page.locator("[data-example]").first.click()
+    boxes = [page.locator(f".marks__name--{grade}").bounding_box() for grade in ("medium", "high")]
+    scale = page.locator(".scale").bounding_box()
+    left, right = (box for box in boxes if box)
+    assert scale
+    assert scale["x"] <= left["x"]
+    assert left["x"] + left["width"] <= right["x"] + 0.5
+    assert right["x"] + right["width"] <= scale["x"] + scale["width"]
+
+
 def test_no_message_is_left_without_its_values(page: Page, answered: Answered) -> None:
-    for path, example in [("/", 0), ("/rank", 0), ("/rank", 1)]:
+    for path, example in PAGES:
         page.goto(path)
         with answered(page):
             page.locator("[data-example]").nth(example).click()

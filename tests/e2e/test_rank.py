@@ -1,5 +1,6 @@
 """The page that ranks documents: a list for one query, a heat map for several."""
 
+import csv
 import json
 import subprocess
 import sys
@@ -209,10 +210,10 @@ def test_long_rankings_are_shown_a_page_at_a_time(page: Page, answered: Answered
         send(page)
     rows = page.locator(".ranking__row")
     expect(rows).to_have_count(50)
-    page.get_by_role("button", name="나머지 70개 더 보기").click()
+    page.get_by_role("button", name="더 보기 (남은 70개)").click()
     expect(rows).to_have_count(100)
     expect(rows.nth(50)).to_be_focused()
-    page.get_by_role("button", name="나머지 20개 더 보기").click()
+    page.get_by_role("button", name="더 보기 (남은 20개)").click()
     expect(rows).to_have_count(120)
     expect(page.locator(".more")).to_be_hidden()
 
@@ -229,6 +230,93 @@ def test_cut_texts_are_named_by_their_number(page: Page, answered: Answered) -> 
     with answered(page):
         send(page)
     expect(page.locator(".ranking .tag")).to_have_text(["앞부분만 읽음"])
+
+
+def test_large_tables_are_cut_and_downloaded_whole(page: Page, answered: Answered) -> None:
+    queries = [f"질의 {number}" for number in range(60)]
+    documents = ["=1+1", *(f"문서 {number}" for number in range(1, 120))]
+    page.goto("/rank")
+    fill(page, "\n".join(queries), "\n".join(documents))
+    with answered(page):
+        send(page)
+    expect(page.locator(".map__cell")).to_have_count(50 * 100)
+    expect(page.locator("#result .notice")).to_contain_text(
+        "질의 50개와 문서 100개까지만 보여 드립니다."
+    )
+    best = page.locator(".best__item")
+    expect(best).to_have_count(50)
+    page.get_by_role("button", name="더 보기 (남은 10개)").click()
+    expect(best).to_have_count(60)
+    with page.expect_download() as started:
+        page.get_by_role("button", name="CSV 내려받기").click()
+    with Path(started.value.path()).open(encoding="utf-8-sig", newline="") as file:
+        header, *rows = csv.reader(file)
+    assert header == ["", "'=1+1", *documents[1:]]
+    assert [row[0] for row in rows] == queries
+    shown = page.locator("tbody tr").first.locator(".map__cell").all_inner_texts()
+    assert [rounded(float(cell), 3) for cell in rows[0][1:101]] == shown
+    assert {len(row) for row in rows} == {121}
+
+
+def long_document(*, emoji: bool) -> str:
+    """A text of several passages; the one about the lost card is neither first nor last."""
+    filler = "오늘은 전국이 대체로 맑고 낮 기온은 평년보다 조금 높겠습니다. " * 60
+    card = "카드를 잃어버리셨다면 고객센터에 전화해 분실 신고를 해 주세요. " * 30
+    return ("😀" * 40 if emoji else "") + filler + card + filler
+
+
+@pytest.mark.parametrize("emoji", [False, True])
+def test_closest_passage_of_a_long_document_is_marked(
+    page: Page, answered: Answered, ask: Ask, emoji: bool
+) -> None:
+    query, long = "카드를 잃어버렸어요", long_document(emoji=emoji).strip()
+    page.goto("/rank")
+    fill(page, query, f"{long}\n짧은 문서")
+    with answered(page):
+        send(page)
+    expect(page.locator(".ranking .tag")).to_have_text(["앞부분만 읽음"])
+    expect(page.locator("mark")).to_have_count(0)
+
+    page.get_by_role("switch", name="긴 문서를 나누어 비교").check()
+    expect(page.get_by_text("입력한 내용이 바뀌었습니다.")).to_be_visible()
+    with answered(page):
+        send(page)
+    body = {"query": query, "documents": [long, "짧은 문서"], "long": "chunk"}
+    result, short = ask("/api/rank", body)["results"]
+    assert (result["index"], short["index"]) == (0, 1)
+    span = result["passage"]
+    passage = long[span["start"] : span["end"]]
+    assert "카드를 잃어버리셨다면" in passage
+    expect(page.locator(".ranking .tag")).to_have_count(0)
+    assert page.locator("mark").all_text_contents() == [passage]
+    expect(page.get_by_text("질의에 가장 가까운 대목을 표시했습니다.")).to_be_visible()
+
+    shown = page.locator(".ranking__text p:first-child").first
+    excerpt = shown.text_content() or ""
+    assert excerpt.startswith("…")
+    assert excerpt.endswith("…")
+    assert excerpt.strip("…") in long
+    assert len(excerpt) < len(passage) + 300
+    page.get_by_role("button", name="전체 보기").click()
+    expect(shown).to_be_focused()
+    assert shown.text_content() == long
+    assert page.locator("mark").all_text_contents() == [passage]
+    expect(page.locator("#code-curl")).to_contain_text('"long": "chunk"')
+
+
+def test_switch_waits_for_a_single_query(page: Page, answered: Answered) -> None:
+    page.goto("/rank")
+    switch = page.get_by_role("switch", name="긴 문서를 나누어 비교")
+    switch.check()
+    fill(page, "\n".join(QUERIES), "\n".join(DOCUMENTS))
+    expect(switch).to_be_disabled()
+    expect(switch).to_have_accessible_description("질의가 하나일 때만 쓸 수 있습니다.")
+    with answered(page):
+        send(page)
+    expect(page.locator(".map__cell")).to_have_count(6)
+    page.locator("#queries").fill(QUERIES[0])
+    expect(switch).to_be_enabled()
+    expect(switch).to_be_checked()
 
 
 def test_empty_fields_are_pointed_at(page: Page) -> None:

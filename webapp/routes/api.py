@@ -95,6 +95,7 @@ def embed(body: EmbedRequest) -> Response:
         "dimensions": vectors.shape[1],
         "encoding": body.encoding,
         "truncated": embeddings.truncated,
+        "passages": embeddings.passages,
     }
     return json_rows_reply(
         shared,
@@ -126,7 +127,8 @@ def info() -> Response:
 
 
 def _options(body: PairsRequest | MatrixRequest | RankRequest | EmbedRequest) -> ReadOptions:
-    return ReadOptions(max_length=body.max_length, truncate=body.truncate)
+    long = body.long if isinstance(body, RankRequest | EmbedRequest) else "truncate"
+    return ReadOptions(max_length=body.max_length, truncate=body.truncate, long=long)
 
 
 def _shared(
@@ -135,7 +137,7 @@ def _shared(
     """What every reply tells; the log line gets it too."""
     timing = result.timing.as_dict()
     note(texts=texts, tokens=result.tokens, queue_ms=timing["queue"])
-    model = current_engine().checkpoint.name
+    model = current_engine().model.name
     return {"model": model, "usage": {"tokens": result.tokens}, "timing_ms": timing}
 
 

@@ -1,20 +1,33 @@
 """The pages for people. They carry no results: their scripts ask the JSON API."""
 
-from flask import Blueprint, current_app, render_template
+from flask import Blueprint, Response, current_app, g, render_template, request
 
-from webapp.messages import DEFAULT_LANGUAGE, load_catalogue
+from webapp.messages import choose_language, load_catalogue
+from webapp.service import current_service
 
 pages = Blueprint("pages", __name__)
+
+# The script behind the language switch writes it: static/js/language.js.
+_LANGUAGE_COOKIE = "ssang_language"
 
 
 @pages.app_context_processor
 def page_context() -> dict[str, object]:
     """What every template may read, the error page of another blueprint included."""
+    g.language = choose_language(request.cookies.get(_LANGUAGE_COOKIE), request.accept_languages)
     return {
-        "language": DEFAULT_LANGUAGE,
-        "t": load_catalogue(DEFAULT_LANGUAGE),
+        "language": g.language,
+        "t": load_catalogue(g.language),
         "version": current_app.config["VERSION"],
     }
+
+
+@pages.after_app_request
+def vary_by_language(response: Response) -> Response:
+    """Keeps caches from handing one reader's language to another."""
+    if "language" in g:
+        response.vary.update(("Cookie", "Accept-Language"))
+    return response
 
 
 @pages.get("/")
@@ -27,3 +40,10 @@ def compare() -> str:
 def rank() -> str:
     """Queries against documents: a ranking, or a heat map."""
     return render_template("rank.html")
+
+
+@pages.get("/file")
+def file() -> str:
+    """Every pair of a file, scored as it is read."""
+    settings = current_service().settings
+    return render_template("file.html", max_bytes=settings.max_body_bytes)

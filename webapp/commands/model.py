@@ -1,0 +1,90 @@
+"""What commands that load a model share: its flags, and the engine while the command runs."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from webapp.settings import Settings, environment_name, read_settings
+
+if TYPE_CHECKING:
+    from inference.engine import Engine
+
+MODEL_SETTINGS = (
+    "model",
+    "query_model",
+    "document_model",
+    "dimensions",
+    "device",
+    "precision",
+    "compute_threads",
+    "max_batch_tokens",
+)
+
+_POLL_S = 0.02
+
+Command = Callable[..., Any]
+
+
+def setting_flags(*names: str) -> Callable[[Command], Command]:
+    """Gives a command a flag for each of these settings, or for all; None where it is not given."""
+
+    def add(command: Command) -> Command:
+        for name in reversed(names or tuple(Settings.model_fields)):
+            row = Settings.model_fields[name]
+            default = ",".join(row.default) if isinstance(row.default, tuple) else row.default
+            text = f"{row.description}  [{environment_name(name)}; default: {default!r}]"
+            command = click.option("--" + name.replace("_", "-"), name, help=text)(command)
+        return command
+
+    return add
+
+
+def settings_flags(*names: str) -> Callable[[Command], Command]:
+    """Gives a command a flag for each of these settings; it gets all settings as ``settings``."""
+
+    def add(command: Command) -> Command:
+        @wraps(command)
+        def run(**flags: Any) -> Any:
+            given = {name: flags.pop(name) for name in names}
+            given = {name: value for name, value in given.items() if value is not None}
+            return command(settings=read_settings(**given), **flags)
+
+        return setting_flags(*names)(run)
+
+    return add
+
+
+model_flags = settings_flags(*MODEL_SETTINGS)
+"""Gives a command the flags of the model."""
+
+
+@contextmanager
+def loaded_engine(settings: Settings, *, slices_ahead: int = 2) -> Iterator["Engine"]:
+    """The engine, once its model is loaded; closed at the end.
+
+    Raises:
+        NotFound, InvalidInput: there is no such model, or it cannot be used.
+        ModelUnavailable: it could not be loaded.
+    """
+    # These load what a help text does not need.
+    from inference.batcher import State
+    from webapp.application import create_engine
+
+    if settings.log_level != "debug":
+        # What goes wrong is told in one sentence instead.
+        logging.getLogger("inference").addHandler(logging.NullHandler())
+        logging.getLogger("inference").propagate = False
+    engine = create_engine(settings, slices_ahead=slices_ahead)
+    engine.start()
+    try:
+        while engine.state is State.LOADING:
+            time.sleep(_POLL_S)
+        engine.info()
+        yield engine
+    finally:
+        engine.close()

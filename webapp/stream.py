@@ -1,0 +1,109 @@
+"""Answers that are sent while they are made.
+
+The work runs in a thread of its own, so that a heartbeat can be sent while it is silent: proxies
+close connections that are, and sending is how a server notices that its client has left.
+"""
+
+import threading
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from queue import Empty, Full, Queue
+from typing import TypeVar
+
+from flask import Blueprint, Response, g
+
+from webapp.service import current_service
+
+HEARTBEAT_S = 10.0
+
+# Items made but not yet sent.
+_AHEAD = 2
+
+# How soon the work notices that nobody takes its items any more.
+_POLL_S = 0.1
+
+T = TypeVar("T")
+
+
+def pump(
+    items: Generator[T], heartbeat: Callable[[], T], *, interval_s: float = HEARTBEAT_S
+) -> Iterator[T]:
+    """Items that are made in a thread of their own, with heartbeats while there is none.
+
+    When the caller closes this early, the work stops at its next item and ``items`` is closed.
+    This returns once that has happened, so that what the work reads may be closed then.
+
+    Args:
+        items: makes the items; used by the thread alone.
+        heartbeat: makes an item, given after every ``interval_s`` seconds of silence.
+        interval_s: seconds.
+
+    Raises:
+        Exception: what ``items`` raised.
+    """
+    pipe: Queue[tuple[T] | BaseException] = Queue(_AHEAD)
+    left = threading.Event()
+    worker = threading.Thread(target=_work, args=(items, pipe, left), name="stream", daemon=True)
+    worker.start()
+    try:
+        while True:
+            try:
+                entry = pipe.get(timeout=interval_s)
+            except Empty:
+                yield heartbeat()
+                continue
+            if isinstance(entry, StopIteration):
+                return
+            if isinstance(entry, BaseException):
+                raise entry
+            yield entry[0]
+    finally:
+        left.set()
+        worker.join()
+
+
+def _work(
+    items: Generator[T], pipe: "Queue[tuple[T] | BaseException]", left: threading.Event
+) -> None:
+    end: BaseException = StopIteration()
+    try:
+        with closing(items):
+            for item in items:
+                if not _put(pipe, (item,), left):
+                    return
+    except BaseException as error:
+        end = error
+    _put(pipe, end, left)
+
+
+def _put(
+    pipe: "Queue[tuple[T] | BaseException]", entry: tuple[T] | BaseException, left: threading.Event
+) -> bool:
+    """Whether ``entry`` was put before the taker left."""
+    while not left.is_set():
+        try:
+            pipe.put(entry, timeout=_POLL_S)
+        except Full:
+            continue
+        return True
+    return False
+
+
+def limit_streams(blueprint: Blueprint) -> None:
+    """Makes every request of a blueprint hold one of the places for streams until its end.
+
+    The place is asked for before the body is read.
+    """
+
+    @blueprint.before_request
+    def take() -> None:
+        places = current_service().streams
+        places.take()
+        g.stream_places = places
+
+    @blueprint.after_request
+    def give_back(response: Response) -> Response:
+        places = g.pop("stream_places", None)
+        if places:
+            response.call_on_close(places.give_back)
+        return response
