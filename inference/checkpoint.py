@@ -64,7 +64,7 @@ class Pooling(StrEnum):
     MAX = "max"
     MEAN_SQRT_LEN = "mean_sqrt_len_tokens"
     WEIGHTED_MEAN = "weightedmean"
-    LAST_TOKEN = "lasttoken"
+    LAST_TOKEN = "lasttoken"  # noqa: S105
 
 
 @dataclass(frozen=True)
@@ -249,7 +249,7 @@ def _read_pooling(
 
 
 def _pooling_modes(config: dict[str, Any]) -> list[str]:
-    """Modes of a pooling config: ``pooling_mode`` in newer versions, a flag a mode in older ones."""
+    """Modes of a pooling config: ``pooling_mode`` in newer versions, flags in older ones."""
     if "pooling_mode" in config:
         mode = config["pooling_mode"]
         return [mode] if isinstance(mode, str) else list(mode)

@@ -3,8 +3,9 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
-# The end of a sentence: its mark, closing quotes or brackets, and the space behind; or a line break.
+# The end of a sentence: its mark, closing quotes or brackets, and space; or a line break.
 _SENTENCE_END = re.compile(r"[.!?。！？…]+[\"'”’)\]」』]*\s+|\n+")
 
 # Share of a passage that the next one repeats, so that what stands at a border is read in context.
@@ -26,7 +27,7 @@ def split_sentences(text: str) -> list[Passage]:
     [(0, 7), (7, 14)]
     """
     borders = [0, *(match.end() for match in _SENTENCE_END.finditer(text)), len(text)]
-    return [Passage(a, b) for a, b in zip(borders, borders[1:], strict=False) if a < b]
+    return [Passage(a, b) for a, b in pairwise(borders) if a < b]
 
 
 def split_passages(

@@ -53,7 +53,7 @@ class PassageGroup:
         return EncodedTexts(normalize(sums), lengths, truncated, encoded.tokens)
 
     def best(self, scores: Vectors) -> npt.NDArray[np.intp]:
-        """Index of the passage with the highest of ``scores`` for each text; the first of equals."""
+        """Index of the best passage of each text by ``scores``; the first of equals."""
         order = np.lexsort((-scores, self.owners))
         _, first = np.unique(self.owners[order], return_index=True)
         best: npt.NDArray[np.intp] = order[first]

@@ -18,6 +18,10 @@ from inference.errors import Conflict, InvalidInput
 from inference.text_source import open_texts
 from inference.vector_file import check_vector_file
 
+# Bytes of NumPy's header, and of a part's numbers.
+_HEADER = 128
+_PART = 4 * PART_TEXTS * WIDTH
+
 MANY = 5 * PART_TEXTS + 5
 
 
@@ -77,9 +81,14 @@ def test_a_killed_run_goes_on_to_the_same_bytes(
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert not output.exists()
+    first = tmp_path / "killed.npy.parts" / "part-000000.npy"
+    assert first.read_bytes()[_HEADER:] == whole[_HEADER : _HEADER + _PART]
+    # Marked, so that it shows whether it is made again.
+    np.save(first, np.zeros((PART_TEXTS, WIDTH), np.float32))
     done = ssang("encode", texts, "-o", output, model=model)
     assert done.returncode == 0, done.stderr
-    assert output.read_bytes() == whole
+    unmarked = whole[:_HEADER] + bytes(_PART) + whole[_HEADER + _PART :]
+    assert output.read_bytes() == unmarked
     assert [path.name for path in tmp_path.iterdir()] == ["killed.npy"]
 
 

@@ -183,13 +183,17 @@ def test_half_a_pair_becomes_a_replacement(name: str, escape: str) -> None:
     assert text.startswith("가\ufffd")
 
 
-@pytest.mark.parametrize("shift", range(14))
-def test_escapes_across_pieces_stay_whole(shift: int) -> None:
-    texts = ["\\" * shift + "x" * (65_536 - 20) + r"\ud800", "😀" * 9, "\\\\u", "끝"]
-    rows = ", ".join(json.dumps({"query": text}) for text in texts)
-    lone = rows.replace('"query": "끝', '"query": "\\udfff끝') + r', {"query": "\udfff"}'
-    table = _open(f"[{lone}]", "a.json")
-    assert [row.text("query") for row in table] == [*texts, "\ufffd"]
+@pytest.mark.parametrize("shift", range(16))
+@pytest.mark.parametrize(
+    ("escape", "character"),
+    [(r"\ud83d\ude00", "😀"), (r"\ud800", "\ufffd"), (r"\\ud800", r"\ud800"), (r"\\\"", '\\"')],
+)
+def test_escapes_across_pieces_stay_whole(shift: int, escape: str, character: str) -> None:
+    lone = r'{"query": "\ud800"}, '
+    start = f'[{lone}{{"query": "'
+    filling = "x" * (65_536 - len(start) - shift)
+    table = _open(f'{start}{filling}{escape}끝"}}]', "a.json")
+    assert [row.text("query") for row in table] == ["\ufffd", f"{filling}{character}끝"]
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ class Head(Module):
         self._layers = torch.nn.ModuleList(_Dense(layer) for layer in checkpoint.dense)
 
     def forward(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Unit vectors (n, d) of token vectors (n, t, h) whose padding ``mask`` (n, t) leaves out."""
+        """Unit vectors (n, d) of token vectors (n, t, h); ``mask`` (n, t) is 0 at padding."""
         vectors = pool(hidden.float(), mask, self._pooling)
         for layer in self._layers:
             vectors = layer(vectors)
