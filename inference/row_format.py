@@ -27,7 +27,7 @@ _READ_CHARACTERS = 65_536
 # An escape of JSON: a whole UTF-16 pair, half of one, or any other.
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")
 _ESCAPE = re.compile(
-    r"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|(?P<half>u[dD][89a-fA-F]..)|.)", re.DOTALL
+    r"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|(?P<half>u[dD][89a-fA-F]..)|.|$)", re.DOTALL
 )
 _LONGEST_ESCAPE = len(r"\ud83d\ude00")
 
@@ -208,20 +208,26 @@ class _JsonBytes:
         """Some bytes, not ``size`` of them; none for a size of 0 and at the end."""
         if not size:
             return b""
-        chunk = self._text.read(_READ_CHARACTERS)
-        cut = _outside_escapes(self._rest + chunk) if chunk else None
-        chunk = self._rest + chunk
-        self._rest = chunk[cut:] if cut is not None else ""
-        chunk = chunk[:cut]
-        return (_ESCAPE.sub(_mend, chunk) if _HALF.search(chunk) else chunk).encode()
+        whole = ""
+        while not whole:
+            more = self._text.read(_READ_CHARACTERS)
+            chunk = self._rest + more
+            cut = _before_last_escape(chunk) if more else len(chunk)
+            whole, self._rest = chunk[:cut], chunk[cut:]
+            if not more:
+                break
+        return (_ESCAPE.sub(_mend, whole) if _HALF.search(whole) else whole).encode()
 
 
-def _outside_escapes(chunk: str) -> int:
-    """A place near the end of ``chunk`` where no escape is cut in two."""
-    at = chunk.find("\\", len(chunk) - _LONGEST_ESCAPE)
-    if at < 0:
-        return len(chunk)
-    return len(chunk[:at].rstrip("\\"))
+def _before_last_escape(chunk: str) -> int:
+    """Where ``chunk``, which starts with a whole escape or none, is cut so that it ends so too."""
+    cut = len(chunk)
+    # The last one may be unfinished, and the one before it the first half of the same pair.
+    for escape in reversed(deque(_ESCAPE.finditer(chunk), maxlen=2)):
+        is_last = cut == len(chunk)
+        if escape.start() > len(chunk) - _LONGEST_ESCAPE and (is_last or escape.end() == cut):
+            cut = escape.start()
+    return cut
 
 
 def _mend(escape: re.Match[str]) -> str:

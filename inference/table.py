@@ -26,6 +26,9 @@ _SUFFIXES: dict[str, Format] = {
 # Characters of the first line that tell the format.
 _PEEK = 65_536
 
+# Characters among which a NUL means that this is no text, or UTF-16 that does not say so.
+_START = 16
+
 # Bad rows that may stand before the first one that shows a JSON file's columns.
 _MAX_BAD_START = 1000
 
@@ -162,7 +165,7 @@ def _detect_format(text: TextIO, name: str) -> Format:
         line = text.readline(_PEEK)
         if not line:
             raise InvalidInput("The file is empty.", item="file")
-    if "\0" in line:
+    if "\0" in line[:_START]:
         raise InvalidInput("The file is no text: send CSV, TSV, JSON or JSON Lines.", item="file")
     if line.lstrip().startswith("{"):
         return "jsonl" if _is_json_line(line) else "json"
