@@ -319,8 +319,9 @@ class Batcher:
         self._restarts += 1
         metrics.MODEL_RESTARTS.inc()
         if self._encoder is None or self._restarts > _MAX_RESTARTS:
-            message = "The model's thread died again and again; see the log."
-            self._fail(Failure(message, while_loading=self._encoder is None))
+            loading = self._encoder is None
+            when = "while it loaded the model" if loading else "again and again"
+            self._fail(Failure(f"The model's thread died {when}; see the log.", loading))
             return
         self._fail_everything("The model's thread died and was restarted: send the request again.")
         self._start_model_thread()

@@ -4,11 +4,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from running_service import RunningService, StartService, free_port, wait_until
+from werkzeug.test import TestResponse
 
 from inference.batcher import State
 from inference.engine import Engine
@@ -28,10 +30,19 @@ def engine() -> Iterator[Engine]:
     engine.close()
 
 
+class _Client(FlaskClient):
+    """Reads every answer to its end, which gives its place at the gate back, as a server would."""
+
+    def open(self, *args: Any, buffered: bool = True, **kwargs: Any) -> TestResponse:
+        return super().open(*args, buffered=buffered, **kwargs)
+
+
 @pytest.fixture(scope="session")
 def app(engine: Engine) -> Flask:
     """The application with default settings around the loaded model."""
-    return create_app(Settings(), engine)
+    app = create_app(Settings(), engine)
+    app.test_client_class = _Client
+    return app
 
 
 @pytest.fixture
