@@ -1,7 +1,15 @@
+import os
+
 import pytest
 
 from webapp import capacity
-from webapp.capacity import Capacity, available_cores, choose_capacity, has_gpu
+from webapp.capacity import (
+    Capacity,
+    available_cores,
+    choose_capacity,
+    has_gpu,
+    let_idle_threads_sleep,
+)
 from webapp.settings import Settings
 
 
@@ -18,6 +26,18 @@ from webapp.settings import Settings
 )
 def test_shares_the_cores_out(cores: int, gpu: bool, expected: Capacity) -> None:
     assert choose_capacity(Settings(), cores=cores, gpu=gpu) == expected
+
+
+@pytest.mark.parametrize(("given", "policy"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_idle_threads_sleep_unless_told_otherwise(
+    monkeypatch: pytest.MonkeyPatch, given: str | None, policy: str
+) -> None:
+    # Set first, so that it is put back after the test in either case.
+    monkeypatch.setenv("OMP_WAIT_POLICY", given or "")
+    if given is None:
+        del os.environ["OMP_WAIT_POLICY"]
+    let_idle_threads_sleep()
+    assert os.environ["OMP_WAIT_POLICY"] == policy
 
 
 def test_settings_win() -> None:

@@ -30,6 +30,15 @@ def choose_capacity(settings: Settings, *, cores: int, gpu: bool) -> Capacity:
     return Capacity(workers, settings.compute_threads or max(1, cores // workers))
 
 
+def let_idle_threads_sleep() -> None:
+    """Tells OpenMP, before torch is loaded, that a thread without work sleeps at once.
+
+    By default it spins, and where another process wants the same core, each of the hundred or so
+    parallel steps of a forward pass waits for a thread that was put off it.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
 def available_cores() -> int:
     """Cores this process may use: its affinity, and the quota of its control group (v2)."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

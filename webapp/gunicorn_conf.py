@@ -18,7 +18,12 @@ from gunicorn.arbiter import Arbiter
 
 from inference.errors import SsangError
 from inference.model import open_model
-from webapp.capacity import available_cores, choose_capacity, has_gpu
+from webapp.capacity import (
+    available_cores,
+    choose_capacity,
+    has_gpu,
+    let_idle_threads_sleep,
+)
 from webapp.log import logging_config
 from webapp.settings import Settings, environment_name, read_settings
 
@@ -48,6 +53,7 @@ def _read_or_exit() -> Settings:
 
 _settings = _read_or_exit()
 _capacity = choose_capacity(_settings, cores=available_cores(), gpu=has_gpu(_settings.device))
+let_idle_threads_sleep()
 # The workers read their settings from the environment they inherit.
 os.environ[environment_name("compute_threads")] = str(_capacity.compute_threads)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from webapp.capacity import let_idle_threads_sleep
 from webapp.settings import Settings, environment_name, read_settings
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ def loaded_engine(settings: Settings, *, slices_ahead: int = 2) -> Iterator["Eng
         # What goes wrong is told in one sentence instead.
         logging.getLogger("inference").addHandler(logging.NullHandler())
         logging.getLogger("inference").propagate = False
+    let_idle_threads_sleep()
     engine = create_engine(settings, slices_ahead=slices_ahead)
     engine.start()
     try:
