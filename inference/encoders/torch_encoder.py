@@ -22,7 +22,7 @@ _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _UNUSED_WEIGHTS = ("pooler.", "embeddings.position_ids")
 
 # Larger batches gain little and make short requests wait behind them.
-_BATCH_TOKENS = {"cpu": 1024, "cuda": 16_384}
+_BATCH_TOKENS = {"cpu": 512, "cuda": 16_384}
 
 
 class TorchEncoder:
