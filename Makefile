@@ -3,9 +3,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+BENCH := benchmarks/.env/bench
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: serve test check clean
+.PHONY: serve test check bench clean
 
 serve: $(VENV)/.serve
 	$(BIN)/ssang serve
@@ -18,6 +19,10 @@ check: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# make bench FLAGS=--quick, for example; see benchmarks/README.md.
+bench: $(VENV)/.serve $(BENCH)/.made
+	$(BENCH)/bin/python -m benchmarks.run $(FLAGS)
+
 clean:
 	rm -rf $(VENV) build dist
 
@@ -29,6 +34,11 @@ $(VENV)/.serve: pyproject.toml constraints.txt | $(BIN)/python
 $(VENV)/.test: pyproject.toml constraints.txt | $(BIN)/python
 	$(INSTALL) -e ".[dev]"
 	touch $@ $(VENV)/.serve
+
+$(BENCH)/.made: benchmarks/peers/bench.txt | $(BIN)/python
+	$(BIN)/python -m venv --clear $(BENCH)
+	$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	touch $@
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

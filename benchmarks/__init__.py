@@ -1,0 +1,1 @@
+"""ssang against its peers, side by side in one run: ``make bench``."""
