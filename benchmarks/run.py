@@ -28,6 +28,9 @@ from benchmarks.servers import OUR_BIN, PEERS, ROOT, CannotStart, Peer, Vectors,
 
 _BARE_TEXTS = 100
 
+# What shells report of a program that Ctrl+C ended.
+_INTERRUPTED = 130
+
 # Least cosine between a server's vectors and those of the bare model, all of them fp32.
 _SAME = 0.9999
 
@@ -86,6 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _run(plan, result)
     except KeyboardInterrupt:
         result.notes.append("**the run was interrupted**; what it had measured is here")
+        sys.exit(_INTERRUPTED)
     finally:
         if result.rows:
             _finish(result, plan.folder)

@@ -74,6 +74,7 @@ keepalive = 75
 worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
 # The application writes one line a request itself.
 accesslog = None
+logger_class = "webapp.log.ServerLogger"
 logconfig_dict = logging_config(_settings)
 # Nobody asked for a socket to control the server with.
 control_socket_disable = True

@@ -4,6 +4,7 @@ import sys
 from typing import Any
 
 import structlog
+from gunicorn.glogging import Logger
 
 from webapp.settings import Settings
 
@@ -46,3 +47,10 @@ def logging_config(settings: Settings) -> dict[str, Any]:
             "gunicorn.error": {"level": level, "propagate": True, "handlers": []},
         },
     }
+
+
+class ServerLogger(Logger):
+    """gunicorn's logger without its access log, which it would otherwise put together unread."""
+
+    def access(self, *_: Any) -> None:
+        """Nothing: the application writes one line a request itself."""

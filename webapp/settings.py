@@ -49,7 +49,7 @@ class Settings(BaseSettings):
         "workers", 0, "processes; 0 chooses from the cores, or 1 on a GPU", "WEB_CONCURRENCY", ge=0
     )
     threads: int = Field(
-        64, ge=8, description="requests a worker holds at once, a few of them refusals and health"
+        128, ge=8, description="requests a worker holds at once, a few of them refusals and health"
     )
     compute_threads: int = Field(
         0, ge=0, description="CPU threads a worker computes with; 0 shares the cores out"
