@@ -1,6 +1,7 @@
 """The encoder on torch and transformers, on CUDA or CPU."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pickle import UnpicklingError
 from typing import Any
 
@@ -17,6 +18,9 @@ from inference.similarity import Vectors
 from inference.tokenizer import TokenizedTexts, Tokenizer
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+# Up to so many padded tokens, waking a second CPU thread for each step costs more than it saves.
+_ONE_THREAD_TOKENS = 32
 
 # Weights that sentence vectors never pass through; everything else must be in the file.
 _UNUSED_WEIGHTS = ("pooler.", "embeddings.position_ids")
@@ -104,8 +108,9 @@ class TorchEncoder:
     @torch.inference_mode()
     def _encode(self, token_ids: Sequence[Sequence[int]]) -> Vectors:
         ids, mask = self._pad(token_ids)
-        hidden = self._model(input_ids=ids, attention_mask=mask).last_hidden_state
-        vectors: Vectors = self._head(hidden, mask).cpu().numpy()
+        with _threads_for(ids):
+            hidden = self._model(input_ids=ids, attention_mask=mask).last_hidden_state
+            vectors: Vectors = self._head(hidden, mask).cpu().numpy()
         return vectors
 
     def _pad(self, token_ids: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -116,6 +121,20 @@ class TorchEncoder:
             ids[row, : len(text_ids)] = text_ids
             mask[row, : len(text_ids)] = 1
         return torch.from_numpy(ids).to(self._device), torch.from_numpy(mask).to(self._device)
+
+
+@contextmanager
+def _threads_for(ids: torch.Tensor) -> Iterator[None]:
+    """One thread for a small batch on CPU, all of them for others."""
+    threads = torch.get_num_threads()
+    if ids.device.type != "cpu" or ids.numel() > _ONE_THREAD_TOKENS or threads == 1:
+        yield
+        return
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _choose_device(device: str) -> torch.device:
