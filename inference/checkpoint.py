@@ -144,10 +144,14 @@ def open_checkpoint(reference: str) -> Checkpoint:
         NotFound: there is no such model.
         InvalidInput: its files are missing, damaged or of a kind that cannot be served.
     """
-    name, path = find_model(reference)
+    return read_checkpoint(*find_model(reference))
+
+
+def read_checkpoint(name: str, path: Path) -> Checkpoint:
+    """Reads and checks the one-tower model in the folder ``path``; errors as above."""
     modules = _read_modules(path)
     transformer_path = path / modules[0].folder if modules else path
-    config = _read_json(transformer_path / "config.json", required_by=reference)
+    config = _read_json(transformer_path / "config.json", required_by=str(path))
     check_weights(transformer_path)
     pooling, warnings = _read_pooling(path, modules)
     pad_id = config.get("pad_token_id")

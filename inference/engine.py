@@ -132,7 +132,7 @@ class Engine:
             InvalidInput: a max_length that the model does not have.
             ModelUnavailable: nothing is loaded, yet or any more.
         """
-        self._pipeline.encode([], options, Timing())
+        self._pipeline.max_tokens(options)
 
     def embed(
         self,

@@ -54,6 +54,8 @@ class PassageGroup:
 
     def best(self, scores: Vectors) -> npt.NDArray[np.intp]:
         """Index of the best passage of each text by ``scores``; the first of equals."""
+        if not self.passages:
+            return self.owners
         order = np.lexsort((-scores, self.owners))
         _, first = np.unique(self.owners[order], return_index=True)
         best: npt.NDArray[np.intp] = order[first]

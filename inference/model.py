@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 
-from inference.checkpoint import Checkpoint, open_checkpoint, read_thresholds
+from inference.checkpoint import Checkpoint, open_checkpoint, read_checkpoint, read_thresholds
 from inference.errors import InvalidInput
 from inference.reference import find_model
 from inference.similarity import Thresholds
@@ -66,13 +66,13 @@ def open_model(reference: str, *, query: str = "", document: str = "") -> Model:
     if query or document:
         if not (query and document):
             raise InvalidInput("Two towers need both a query model and a document model.")
-        towers = open_checkpoint(query), open_checkpoint(document)
-        return _two_towers(f"{towers[0].name}+{towers[1].name}", *towers, towers[1].thresholds)
+        left, right = open_checkpoint(query), open_checkpoint(document)
+        return _two_towers(f"{left.name}+{right.name}", left, right, right.thresholds)
     name, path = find_model(reference)
     if all((path / tower).is_dir() for tower in _TOWERS):
-        towers = open_checkpoint(str(path / _TOWERS[0])), open_checkpoint(str(path / _TOWERS[1]))
-        return _two_towers(name, *towers, read_thresholds(path))
-    checkpoint = open_checkpoint(reference)
+        left, right = (read_checkpoint(tower, path / tower) for tower in _TOWERS)
+        return _two_towers(name, left, right, read_thresholds(path))
+    checkpoint = read_checkpoint(name, path)
     return Model(name, checkpoint, checkpoint, checkpoint.thresholds)
 
 
