@@ -28,16 +28,20 @@ def test_shares_the_cores_out(cores: int, gpu: bool, expected: Capacity) -> None
     assert choose_capacity(Settings(), cores=cores, gpu=gpu) == expected
 
 
-@pytest.mark.parametrize(("given", "policy"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "1000"}),
+        ({"OMP_WAIT_POLICY": "ACTIVE"}, {"OMP_WAIT_POLICY": "ACTIVE"}),
+        ({"GOMP_SPINCOUNT": "5"}, {"GOMP_SPINCOUNT": "5"}),
+    ],
+)
 def test_idle_threads_sleep_unless_told_otherwise(
-    monkeypatch: pytest.MonkeyPatch, given: str | None, policy: str
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], expected: dict[str, str]
 ) -> None:
-    # Set first, so that it is put back after the test in either case.
-    monkeypatch.setenv("OMP_WAIT_POLICY", given or "")
-    if given is None:
-        del os.environ["OMP_WAIT_POLICY"]
+    monkeypatch.setattr(os, "environ", given.copy())
     let_idle_threads_sleep()
-    assert os.environ["OMP_WAIT_POLICY"] == policy
+    assert os.environ == expected
 
 
 def test_settings_win() -> None:

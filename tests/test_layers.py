@@ -38,7 +38,11 @@ LAYERS = [
     {"inference.table"},
     {"inference.text_source"},
     {"inference.encoders.base"},
-    {"inference.encoders.head", "inference.encoders.two_towers"},
+    {
+        "inference.encoders.head",
+        "inference.encoders.packed_linear",
+        "inference.encoders.two_towers",
+    },
     {"inference.encoders.torch_encoder"},
     {"inference.encoders"},
     {"inference.job"},
@@ -54,7 +58,11 @@ HTTP = {"webapp", "flask", "werkzeug", "gunicorn", "flask_cors", "flask_openapi"
 HEAVY = {"torch", "transformers", "sentence_transformers"}
 
 # Where torch is at home; whoever needs these modules imports them late.
-TORCH = {"inference.encoders.torch_encoder", "inference.encoders.head"}
+TORCH = {
+    "inference.encoders.torch_encoder",
+    "inference.encoders.head",
+    "inference.encoders.packed_linear",
+}
 
 # Names under which a route declares the statuses it may answer with, for the OpenAPI document.
 DECLARATIONS = {"_ERRORS", "_STATES", "responses", "abp_responses"}

@@ -13,6 +13,7 @@ from transformers import AutoModel, PreTrainedModel
 from inference.checkpoint import Checkpoint, Kind
 from inference.encoders.base import OutOfMemory, Side
 from inference.encoders.head import Head
+from inference.encoders.packed_linear import pack_linears
 from inference.errors import InvalidInput, first_line
 from inference.similarity import Vectors
 from inference.tokenizer import TokenizedTexts, Tokenizer
@@ -49,6 +50,8 @@ class TorchEncoder:
         _check_vocabulary(checkpoint, self._tokenizer, self._model)
         torch.nn.Module.to(self._model, self._device)
         self._head = Head(checkpoint).to(self._device).eval()
+        if self._device.type == "cpu" and self._precision == "fp32":
+            pack_linears(self._model, lambda: self._hidden(*self._pad([[self._pad_id]])))
         self._dim = int(self._encode([[self._pad_id]]).shape[1])
 
     @property
@@ -109,9 +112,13 @@ class TorchEncoder:
     def _encode(self, token_ids: Sequence[Sequence[int]]) -> Vectors:
         ids, mask = self._pad(token_ids)
         with _threads_for(ids):
-            hidden = self._model(input_ids=ids, attention_mask=mask).last_hidden_state
-            vectors: Vectors = self._head(hidden, mask).cpu().numpy()
+            vectors: Vectors = self._head(self._hidden(ids, mask), mask).cpu().numpy()
         return vectors
+
+    @torch.inference_mode()
+    def _hidden(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        hidden: torch.Tensor = self._model(input_ids=ids, attention_mask=mask).last_hidden_state
+        return hidden
 
     def _pad(self, token_ids: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
         longest = max(len(row) for row in token_ids)
