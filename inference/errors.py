@@ -2,6 +2,7 @@
 
 SsangError
 ├── InvalidInput        an item of the request, a setting or a model reference is wrong
+│   └── EmptyInput      a text, or a list of them, has nothing in it
 ├── TooLarge            the item is valid, but bigger than a limit
 ├── NotFound            what was named is not there
 ├── Conflict            the state of the thing forbids what was asked
@@ -51,6 +52,10 @@ class InvalidInput(SsangError):
         if self.faults:
             return [{"item": item, "message": message} for item, message in self.faults]
         return super().details
+
+
+class EmptyInput(InvalidInput):
+    """A text, or a list of them, has nothing in it."""
 
 
 class TooLarge(SsangError):

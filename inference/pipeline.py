@@ -18,7 +18,7 @@ from inference import metrics
 from inference.batcher import Batcher
 from inference.checkpoint import Kind
 from inference.encoders.base import Side
-from inference.errors import InvalidInput
+from inference.errors import EmptyInput, InvalidInput
 from inference.job import Job, Usage
 from inference.result import EncodedTexts, Timing
 from inference.similarity import Vectors, cut_dimensions
@@ -218,12 +218,12 @@ def check_not_empty(group: TextGroup) -> None:
     """Refuses texts without any visible character, naming them.
 
     Raises:
-        InvalidInput: some are empty; the first 20 are named.
+        EmptyInput: some are empty; the first 20 are named.
     """
     empty = (index for index, text in enumerate(group.texts) if not text.strip())
     items = [group.item(index) for index in islice(empty, _MAX_FAULTS)]
     if items:
-        raise InvalidInput(
+        raise EmptyInput(
             f"{items[0]} is empty: every text needs at least one character that is not a space.",
             item=items[0],
             faults=[(item, "The text is empty.") for item in items],

@@ -21,6 +21,7 @@ LAYERS = [
         "inference.metrics",
         "inference.resource",
         "inference.similarity",
+        "inference.spans",
     },
     {
         "inference.calibration",

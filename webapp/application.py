@@ -16,10 +16,14 @@ from webapp.observation import register_observation
 from webapp.parsing import Request, describe_validation_error
 from webapp.proxy import behind_proxy
 from webapp.routes.api import api
+from webapp.routes.cohere import cohere
 from webapp.routes.docs import docs
 from webapp.routes.files import files
+from webapp.routes.openai import openai
 from webapp.routes.ops import ops
 from webapp.routes.pages import pages
+from webapp.routes.sts import sts
+from webapp.routes.tei import tei
 from webapp.schema import ErrorReply
 from webapp.service import Service
 from webapp.settings import Settings, read_settings
@@ -48,9 +52,8 @@ def build_app(settings: Settings | None, engine: Engine | None) -> Flask:
     register_errors(app)
     if settings.cors_origins:
         CORS(app, origins=list(settings.cors_origins), expose_headers=["X-Request-ID"])
-    app.register_api(api)
-    app.register_api(files)
-    app.register_api(ops)
+    for contract in (api, files, openai, cohere, tei, sts, ops):
+        app.register_api(contract)
     app.register_blueprint(docs)
     app.register_blueprint(pages)
     _wrap(app, settings)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from flask import Flask, Response, make_response, render_template, request
+from flask import Flask, Response, g, make_response, render_template, request
 from werkzeug.exceptions import HTTPException
 
 from inference import errors
@@ -13,7 +13,14 @@ from webapp.reply import json_reply
 
 log = logging.getLogger(__name__)
 
+
+class Unauthorized(errors.SsangError):
+    """The request carries no API key, or a wrong one."""
+
+
+# Contracts are named as their blueprints; "api" answers for what has no row of its own.
 STATUS: dict[tuple[str, type[errors.SsangError]], tuple[int, str]] = {
+    ("api", Unauthorized): (401, "unauthorized"),
     ("api", errors.InvalidInput): (422, "invalid_input"),
     ("api", errors.TooLarge): (413, "too_large"),
     ("api", errors.NotFound): (404, "not_found"),
@@ -21,6 +28,20 @@ STATUS: dict[tuple[str, type[errors.SsangError]], tuple[int, str]] = {
     ("api", errors.Overloaded): (429, "overloaded"),
     ("api", errors.DeadlineExceeded): (504, "deadline_exceeded"),
     ("api", errors.ModelUnavailable): (503, "model_unavailable"),
+    # The codes of OpenAI's own answers; its client chooses the exception by the status.
+    ("openai", Unauthorized): (401, "invalid_api_key"),
+    ("openai", errors.InvalidInput): (400, "invalid_value"),
+    ("openai", errors.NotFound): (404, "model_not_found"),
+    ("openai", errors.Overloaded): (429, "rate_limit_exceeded"),
+    # Text Embeddings Inference has a few types of error, each with its status.
+    ("tei", Unauthorized): (401, "Unauthorized"),
+    ("tei", errors.EmptyInput): (400, "Empty"),
+    ("tei", errors.InvalidInput): (422, "Validation"),
+    ("tei", errors.TooLarge): (413, "Validation"),
+    ("tei", errors.NotFound): (404, "Validation"),
+    ("tei", errors.Overloaded): (429, "Overloaded"),
+    ("tei", errors.DeadlineExceeded): (424, "Backend"),
+    ("tei", errors.ModelUnavailable): (503, "Unhealthy"),
 }
 
 # What the HTTP layer itself finds wrong. A message of None passes on what the raiser wrote.
@@ -57,16 +78,18 @@ def register_errors(app: Flask) -> None:
 def error_body(error: Exception) -> dict[str, Any]:
     """Code and message of an error that ends an answer which has begun."""
     if isinstance(error, errors.SsangError):
-        return {"code": STATUS["api", type(error)][1], "message": error.message}
+        return {"code": _status("api", error)[1], "message": error.message}
     log.error("stream failed", exc_info=error)
     return {"code": "internal", "message": _INTERNAL}
 
 
 def _answer_ssang_error(error: errors.SsangError) -> Response:
-    status, code = STATUS["api", type(error)]
+    status, code = _status(_contract(), error)
     headers = {}
     if isinstance(error, errors.Overloaded):
         headers["Retry-After"] = str(error.retry_after_s)
+    if isinstance(error, Unauthorized):
+        headers["WWW-Authenticate"] = "Bearer"
     return _render(Problem(status, code, error.message, error.details, headers))
 
 
@@ -85,18 +108,44 @@ def _answer_exception(error: Exception) -> Response:
     return _render(Problem(500, "internal", _INTERNAL))
 
 
-def _render(problem: Problem) -> Response:
-    response = _RENDERERS["page" if _wants_page() else "api"](problem)
-    response.headers.update(problem.headers)
-    return response
+def _status(contract: str, error: errors.SsangError) -> tuple[int, str]:
+    """The row of the error's class or of the nearest above it, the contract's own before all."""
+    for name in (contract, "api"):
+        for kind in type(error).__mro__:
+            if (name, kind) in STATUS:
+                return STATUS[name, kind]
+    raise LookupError(f"No status is set for {type(error).__name__}.")
+
+
+def use_contract(name: str) -> None:
+    """Answers this request's errors by another contract than its blueprint's name says."""
+    g.contract = name
+
+
+def _contract() -> str:
+    """Whose shape this request's errors take."""
+    if "contract" in g:
+        return str(g.contract)
+    if request.blueprint in _RENDERERS:
+        return str(request.blueprint)
+    for prefix, contract in _PREFIXES.items():
+        if request.path.startswith(prefix):
+            return contract
+    return "page" if _wants_page() else "api"
 
 
 def _wants_page() -> bool:
     """Whether a person's browser asked for a page; an API path never answers with HTML."""
-    if request.blueprint not in {None, "pages"} or request.path.startswith("/api/"):
+    if request.blueprint not in {None, "pages"}:
         return False
     best = request.accept_mimetypes.best_match(["application/json", "text/html"])
     return best == "text/html"
+
+
+def _render(problem: Problem) -> Response:
+    response = _RENDERERS[_contract()](problem)
+    response.headers.update(problem.headers)
+    return response
 
 
 def _render_api(problem: Problem) -> Response:
@@ -106,11 +155,51 @@ def _render_api(problem: Problem) -> Response:
     return json_reply({"error": body}, problem.status)
 
 
+def _render_openai(problem: Problem) -> Response:
+    return json_reply({"error": _openai_error(problem)}, problem.status)
+
+
+def _render_cohere(problem: Problem) -> Response:
+    """The shape that servers of this kind of rerank answer with, and Cohere's own ``message``."""
+    body = {"message": problem.message, "error": _openai_error(problem)}
+    return json_reply(body, problem.status)
+
+
+def _openai_error(problem: Problem) -> dict[str, Any]:
+    kinds = {401: "authentication_error", 429: "rate_limit_error"}
+    general = "invalid_request_error" if problem.status < 500 else "server_error"
+    return {
+        "message": problem.message,
+        "type": kinds.get(problem.status, general),
+        "param": problem.details[0]["item"] if problem.details else None,
+        "code": problem.code,
+    }
+
+
+def _render_tei(problem: Problem) -> Response:
+    # What the HTTP layer finds has codes of our own, which TEI's clients do not know.
+    general = "Validation" if problem.status < 500 else "Backend"
+    kind = problem.code if problem.code[0].isupper() else general
+    return json_reply({"error": problem.message, "error_type": kind}, problem.status)
+
+
+def _render_sts(problem: Problem) -> Response:
+    """As FastAPI, which the STS service is written in, answers an HTTPException."""
+    return json_reply({"detail": problem.message}, problem.status)
+
+
 def _render_page(problem: Problem) -> Response:
     return make_response(render_template("error.html", status=problem.status), problem.status)
 
 
 _RENDERERS: dict[str, Callable[[Problem], Response]] = {
     "api": _render_api,
+    "cohere": _render_cohere,
+    "openai": _render_openai,
     "page": _render_page,
+    "sts": _render_sts,
+    "tei": _render_tei,
 }
+
+# Where no route matched.
+_PREFIXES = {"/api/": "api", "/v1/": "openai", "/v2/": "cohere", "/pred/": "sts"}

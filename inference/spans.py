@@ -1,0 +1,78 @@
+"""From the logits of a reader to spans of its context: pure functions over arrays and offsets."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Logits = npt.NDArray[np.float32]
+
+
+class Window(NamedTuple):
+    """A part of a tokenised context, from token ``start`` up to ``end``."""
+
+    start: int
+    end: int
+
+
+class Span(NamedTuple):
+    """Tokens ``start`` to ``end``, both included, and how sure the reader is of them."""
+
+    start: int
+    end: int
+    score: float
+
+
+def windows(tokens: int, size: int, stride: int) -> Iterator[Window]:
+    """Windows of at most ``size`` tokens that cover ``tokens`` and overlap by ``stride``.
+
+    Raises:
+        ValueError: the stride leaves no way forward.
+
+    >>> list(windows(10, size=6, stride=2))
+    [Window(start=0, end=6), Window(start=4, end=10)]
+    """
+    if not 0 <= stride < size:
+        raise ValueError(f"Windows of {size} tokens cannot overlap by {stride}.")
+    start = 0
+    while start + size < tokens:
+        yield Window(start, start + size)
+        start += size - stride
+    yield Window(start, tokens)
+
+
+def best_spans(starts: Logits, ends: Logits, *, longest: int, count: int) -> list[Span]:
+    """The ``count`` spans with the highest sums of start and end logit, best first.
+
+    Args:
+        starts, ends: logits (n,) of the tokens that a span may hold.
+        longest: most tokens a span has.
+        count: how many at most.
+
+    >>> best_spans(np.array([0.0, 5.0]), np.array([9.0, 1.0]), longest=2, count=1)
+    [Span(start=0, end=0, score=9.0)]
+    """
+    sums = starts[:, None] + ends[None, :]
+    allowed = np.triu(np.ones_like(sums, dtype=bool)) & ~np.triu(
+        np.ones_like(sums, dtype=bool), longest
+    )
+    scores = np.where(allowed, sums, -np.inf)
+    flat = scores.ravel()
+    count = min(count, int(allowed.sum()))
+    best = np.argpartition(-flat, count - 1)[:count]
+    best = best[np.argsort(-flat[best], kind="stable")]
+    firsts, lasts = np.divmod(best, len(starts))
+    return [
+        Span(int(first), int(last), float(flat[place]))
+        for first, last, place in zip(firsts, lasts, best, strict=True)
+    ]
+
+
+def without_overlaps(spans: Sequence[Span]) -> list[Span]:
+    """The spans in their order, less those that share a token with one before them."""
+    kept: list[Span] = []
+    for span in spans:
+        if all(span.end < other.start or span.start > other.end for other in kept):
+            kept.append(span)
+    return kept

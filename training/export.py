@@ -1,0 +1,99 @@
+"""Trained weights to a model folder that transformers, sentence-transformers and ssang load."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import BertForQuestionAnswering, PreTrainedModel, PreTrainedTokenizerFast
+
+from inference.calibration import calibrate
+from inference.similarity import cosine
+from training.sources import Scored
+from training.student import Student
+
+# Least KorSTS score of each class of pairs.
+_LEAST = {"high": 4.0, "medium": 2.5, "binary": 3.0}
+
+_MODULES = (("Transformer", ""), ("Pooling", "1_Pooling"), ("Normalize", "2_Normalize"))
+
+
+def export_encoder(student: Student, folder: Path, scored: Sequence[Scored]) -> None:
+    """Writes fp16 safetensors, tokenizer, pooling and calibrated thresholds; leaves the card be.
+
+    Args:
+        student: the trained encoder.
+        folder: made if need be; files of the same names are replaced.
+        scored: labelled pairs to calibrate on, none of which were trained on.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    student.tokenizer.save_pretrained(folder)
+    _save_half(student.bert, folder)
+    width = student.bert.config.hidden_size
+    _write(folder / "modules.json", [_module(*place) for place in enumerate(_MODULES)])
+    _write(
+        folder / "sentence_bert_config.json",
+        {"max_seq_length": student.bert.config.max_position_embeddings, "do_lower_case": False},
+    )
+    _write(
+        folder / "1_Pooling/config.json",
+        {"word_embedding_dimension": width, "pooling_mode_mean_tokens": True},
+    )
+    _write(folder / "ssang.json", _calibration(student, scored))
+
+
+def export_reader(
+    model: BertForQuestionAnswering, tokenizer: PreTrainedTokenizerFast, folder: Path
+) -> None:
+    """Writes fp16 safetensors and the tokenizer; leaves the card be."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer.save_pretrained(folder)
+    _save_half(model, folder)
+
+
+def _save_half(model: PreTrainedModel, folder: Path) -> None:
+    # The model in training stays as it is: only the copy that is written is cut.
+    half = {
+        name: value.detach().to("cpu", torch.float16).contiguous()
+        for name, value in model.state_dict().items()
+    }
+    model.config.dtype = torch.float16
+    model.save_pretrained(folder, state_dict=half)
+
+
+def _calibration(student: Student, scored: Sequence[Scored]) -> dict[str, Any]:
+    cosines = cosine(
+        student.embed([row.left for row in scored]), student.embed([row.right for row in scored])
+    )
+    labels = np.array([row.score for row in scored])
+    found = {name: calibrate(cosines, labels >= least) for name, least in _LEAST.items()}
+    return {
+        "thresholds": {name: round(edge.threshold, 3) for name, edge in found.items()},
+        "calibrated_on": {
+            "data": "KorSTS dev",
+            "rows": len(scored),
+            "least_labels": _LEAST,
+            "balanced_accuracy": {
+                name: round(edge.balanced_accuracy, 4) for name, edge in found.items()
+            },
+        },
+        "pooling": "mean",
+        "normalize": True,
+    }
+
+
+def _module(place: int, part: tuple[str, str]) -> dict[str, Any]:
+    kind, path = part
+    return {
+        "idx": place,
+        "name": str(place),
+        "path": path,
+        "type": f"sentence_transformers.models.{kind}",
+    }
+
+
+def _write(path: Path, value: Any) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")

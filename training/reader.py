@@ -1,0 +1,284 @@
+"""Trains the reader: `python -m training.reader DATA --encoder FOLDER --output FOLDER`."""
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import click
+import numpy as np
+import torch
+import torch.nn.functional as F
+from tokenizers import Encoding
+from torch import nn
+from transformers import BertForQuestionAnswering, PreTrainedTokenizerFast
+
+from inference.spans import best_spans, windows
+from training import sources
+from training.batches import Batches
+from training.cloze import cloze_questions
+from training.export import export_reader
+from training.sources import Article, Question
+from training.squad import exact_match, f1
+from training.trainer import Plan, train
+
+_WINDOW_TOKENS = 320
+_QUESTION_TOKENS = 64
+_STRIDE = 96
+_ANSWER_TOKENS = 30
+
+# Share of the questions that are also asked of another paragraph of their article.
+_ELSEWHERE = 0.2
+
+
+@dataclass(frozen=True)
+class Example:
+    """A question and one window of a paragraph, as token ids.
+
+    Attributes:
+        ids: ``[CLS] question [SEP] window [SEP]``.
+        question: tokens before the window.
+        start, end: the answer's first and last token; both 0, the place of ``[CLS]``, without one.
+        spans: characters of each of the window's tokens in the paragraph.
+    """
+
+    ids: list[int]
+    question: int
+    start: int
+    end: int
+    spans: list[tuple[int, int]]
+
+
+class ReaderInTraining:
+    """A BERT with a start and an end logit for each token.
+
+    Args:
+        model: trained in place.
+        tokenizer: of its vocabulary.
+    """
+
+    def __init__(self, model: BertForQuestionAnswering, tokenizer: PreTrainedTokenizerFast) -> None:
+        self.model = model
+        self.tokenizer = tokenizer
+        self._fast = tokenizer.backend_tokenizer
+        self._fast.no_truncation()
+        self._fast.no_padding()
+
+    @classmethod
+    def load(cls, folder: Path) -> "ReaderInTraining":
+        """From the folder of a reader, or of an encoder, whose answers are then guesses."""
+        model = BertForQuestionAnswering.from_pretrained(
+            folder, dtype=torch.float32, local_files_only=True
+        )
+        return cls(model, PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True))
+
+    @property
+    def embeddings(self) -> nn.Parameter:
+        return cast("nn.Parameter", self.model.bert.embeddings.word_embeddings.weight)
+
+    def examples(self, context: str, questions: Sequence[Question]) -> Iterator[list[Example]]:
+        """The windows of the paragraph, for each of its questions."""
+        encoded = self._fast.encode(context, add_special_tokens=False)
+        for question in questions:
+            yield list(self._windows(encoded, question))
+
+    def _windows(self, context: Encoding, question: Question) -> Iterator[Example]:
+        cls, sep = self.tokenizer.cls_token_id, self.tokenizer.sep_token_id
+        asked = self._fast.encode(question.text, add_special_tokens=False).ids
+        head = [cls, *asked[:_QUESTION_TOKENS], sep]
+        end = question.start + len(question.answer)
+        for window in windows(len(context.ids), _WINDOW_TOKENS - len(head) - 1, _STRIDE):
+            spans = context.offsets[window.start : window.end]
+            inside = [
+                place
+                for place, (first, last) in enumerate(spans)
+                if question.answer and first < end and last > question.start
+            ]
+            # A window that begins or ends within the answer does not hold it.
+            whole = inside and spans[inside[0]][0] <= question.start and spans[inside[-1]][1] >= end
+            yield Example(
+                ids=[*head, *context.ids[window.start : window.end], sep],
+                question=len(head),
+                start=len(head) + inside[0] if whole else 0,
+                end=len(head) + inside[-1] if whole else 0,
+                spans=spans,
+            )
+
+    def logits(self, examples: Sequence[Example]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Start and end logits, each (n, tokens of the longest), padding at minus infinity."""
+        longest = max(len(example.ids) for example in examples)
+        ids = np.zeros((len(examples), longest), dtype=np.int64)
+        segments = np.zeros_like(ids)
+        mask = np.zeros_like(ids)
+        for row, example in enumerate(examples):
+            ids[row, : len(example.ids)] = example.ids
+            segments[row, example.question : len(example.ids)] = 1
+            mask[row, : len(example.ids)] = 1
+        device = self.model.device
+        on_device = torch.from_numpy(mask).to(device)
+        found = self.model(
+            input_ids=torch.from_numpy(ids).to(device),
+            attention_mask=on_device,
+            token_type_ids=torch.from_numpy(segments).to(device),
+        )
+        padding = on_device == 0
+        return (
+            found.start_logits.float().masked_fill(padding, -1e4),
+            found.end_logits.float().masked_fill(padding, -1e4),
+        )
+
+    def loss(self, examples: Sequence[Example]) -> torch.Tensor:
+        """Cross entropy of the right start and end."""
+        starts, ends = self.logits(examples)
+        at = torch.tensor([[example.start, example.end] for example in examples])
+        at = at.to(starts.device)
+        return (F.cross_entropy(starts, at[:, 0]) + F.cross_entropy(ends, at[:, 1])) / 2
+
+    @torch.inference_mode()
+    def answer(self, context: str, question: Question) -> tuple[str, float]:
+        """The best span over all windows, and its logits less those of no answer."""
+        (examples,) = self.examples(context, [question])
+        with torch.autocast(self.model.device.type, dtype=torch.bfloat16):
+            starts, ends = (part.cpu().numpy() for part in self.logits(examples))
+        best = ("", -np.inf)
+        for row, example in enumerate(examples):
+            inside = slice(example.question, example.question + len(example.spans))
+            nothing = starts[row, 0] + ends[row, 0]
+            (span,) = best_spans(
+                starts[row, inside], ends[row, inside], longest=_ANSWER_TOKENS, count=1
+            )
+            if span.score - nothing > best[1]:
+                first, last = example.spans[span.start][0], example.spans[span.end][1]
+                best = (context[first:last], span.score - nothing)
+        return best
+
+
+def measure_reader(reader: ReaderInTraining, articles: Sequence[Article]) -> dict[str, float]:
+    """Exact match and F1 over all questions, and how well answers and their absence part.
+
+    ``absence_auc`` is the area under the ROC curve of the scores on the right paragraphs against
+    those on the next paragraph of the same article.
+    """
+    from inference.calibration import area_under_roc
+
+    matches: list[float] = []
+    f1s: list[float] = []
+    scores: list[float] = []
+    present: list[bool] = []
+    for article in articles:
+        for place, (context, questions) in enumerate(article.paragraphs):
+            elsewhere = article.paragraphs[(place + 1) % len(article.paragraphs)][0]
+            for number, question in enumerate(questions):
+                found, score = reader.answer(context, question)
+                matches.append(exact_match(found, question.answer))
+                f1s.append(f1(found, question.answer))
+                scores.append(score)
+                present.append(True)
+                if elsewhere != context and number % 3 == 0:
+                    scores.append(reader.answer(elsewhere, question)[1])
+                    present.append(False)
+    return {
+        "exact_match": float(np.mean(matches)),
+        "f1": float(np.mean(f1s)),
+        "absence_auc": area_under_roc(np.array(scores), np.array(present)),
+    }
+
+
+def lessons(
+    reader: ReaderInTraining, folder: Path, articles: Sequence[Article]
+) -> tuple[list[Example], list[Example]]:
+    """What the reader is taught: people's questions, and questions made from plain text."""
+    draw = random.Random(0)
+    asked: list[Example] = []
+    made: list[Example] = []
+    for article in articles:
+        for place, (context, questions) in enumerate(article.paragraphs):
+            for found in reader.examples(context, questions):
+                asked += found
+            other = article.paragraphs[place - 1][0]
+            elsewhere = [
+                question._replace(answer="", start=0)
+                for question in questions
+                if other != context and draw.random() < _ELSEWHERE
+            ]
+            for found in reader.examples(other, elsewhere):
+                asked += found[:1]
+            for found in reader.examples(context, list(cloze_questions(context, 4, draw))):
+                made += found
+    passages = sources.cap_sources(sources.mine_passages(sources.read_aligned(folder)), cap=250)
+    for passage in passages:
+        for found in reader.examples(
+            passage.korean, list(cloze_questions(passage.korean, 1, draw))
+        ):
+            made += found
+    return asked, made
+
+
+@click.command()
+@click.argument("data", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option(
+    "--encoder",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=Path("models/ko-mini"),
+    show_default=True,
+    help="Bi-encoder whose layers the reader starts from.",
+)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    default=Path("models/ko-reader"),
+    show_default=True,
+)
+@click.option(
+    "--work",
+    type=click.Path(path_type=Path),
+    default=Path("build/training/reader"),
+    show_default=True,
+    help="Folder of the checkpoint, from which an interrupted run goes on.",
+)
+@click.option("--steps", default=1_600, show_default=True)
+@click.option("--rate", default=2e-4, show_default=True)
+@click.option("--everything", is_flag=True, help="Train on the held-out articles too.")
+@click.option("--device", default="cpu", show_default=True)
+def main(
+    data: Path,
+    encoder: Path,
+    output: Path,
+    work: Path,
+    steps: int,
+    rate: float,
+    everything: bool,
+    device: str,
+) -> None:
+    """Train the reader on the files in DATA and write it to a model folder."""
+    torch.manual_seed(0)
+    reader = ReaderInTraining.load(encoder)
+    nn.Module.to(reader.model, device)
+    held_out = sources.read_articles(data, held_out=True)
+    articles = sources.read_articles(data, held_out=None if everything else False)
+    asked, made = lessons(reader, data, articles)
+    size = 16
+    asked_batches = Batches([len(example.ids) for example in asked], size, seed=1)
+    made_batches = Batches([len(example.ids) for example in made], size, seed=2)
+    # Made questions come first and thin out: they teach to read, people's to answer.
+    drawn = [step % 2 == 0 or step > steps * 0.6 for step in range(steps)]
+    number = np.cumsum(drawn)
+
+    def loss_of(step: int) -> dict[str, torch.Tensor]:
+        if drawn[step]:
+            batch = asked_batches[int(number[step]) - 1]
+            return {"asked": reader.loss([asked[place] for place in batch])}
+        batch = made_batches[step - int(number[step])]
+        return {"made": reader.loss([made[place] for place in batch])}
+
+    def figures() -> dict[str, float]:
+        return measure_reader(reader, held_out)
+
+    plan = Plan(steps, rate, embedding_rate=2.0)
+    train(reader.model, reader.embeddings, loss_of, plan, work, figures)
+    export_reader(reader.model, reader.tokenizer, output)
+
+
+if __name__ == "__main__":
+    main()

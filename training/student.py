@@ -1,0 +1,97 @@
+"""A sentence encoder in training: token ids in, unit vectors out, with gradients."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from tokenizers import Tokenizer
+from torch import nn
+from transformers import AutoModel, BertModel, PreTrainedTokenizerFast
+
+from inference.similarity import Vectors
+from training.vocabulary import normalizer
+
+_MEASURING_TOKENS = 4_096
+
+
+class Student(nn.Module):
+    """A BERT with mean pooling.
+
+    Args:
+        bert: the transformer; trained in place.
+        tokenizer: of its vocabulary, with ``[CLS]`` and ``[SEP]`` in its post-processor.
+    """
+
+    def __init__(self, bert: BertModel, tokenizer: PreTrainedTokenizerFast) -> None:
+        super().__init__()
+        # The pooler is a layer on [CLS] that sentence vectors never pass through.
+        bert.pooler = None
+        # The teacher's vectors are the same at each step: noise in the student's only slows it.
+        for module in bert.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = 0.0
+        # On short sequences torch's fused attention is slower backwards than plain products.
+        bert.set_attn_implementation("eager")
+        self.bert = bert
+        self.tokenizer = tokenizer
+        self._fast: Tokenizer = tokenizer.backend_tokenizer
+        self._fast.normalizer = normalizer()
+        self._fast.no_truncation()
+        self._fast.no_padding()
+
+    @classmethod
+    def load(cls, folder: Path) -> "Student":
+        """From a model folder, weights as float32."""
+        bert = AutoModel.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+        return cls(bert, PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True))
+
+    @property
+    def embeddings(self) -> nn.Parameter:
+        return cast("nn.Parameter", self.bert.embeddings.word_embeddings.weight)
+
+    def tokenize(self, texts: Sequence[str], longest: int) -> list[list[int]]:
+        """Token ids of each text, cut at ``longest`` with the closing token kept."""
+        encodings = self._fast.encode_batch_fast(list(texts))
+        return [
+            ids if len(ids) <= longest else [*ids[: longest - 1], ids[-1]]
+            for ids in (encoding.ids for encoding in encodings)
+        ]
+
+    def forward(self, token_ids: Sequence[Sequence[int]]) -> torch.Tensor:
+        """Unit vectors (n, dim), float32."""
+        longest = max(len(row) for row in token_ids)
+        ids = np.zeros((len(token_ids), longest), dtype=np.int64)
+        mask = np.zeros((len(token_ids), longest), dtype=np.int64)
+        for row, text_ids in enumerate(token_ids):
+            ids[row, : len(text_ids)] = text_ids
+            mask[row, : len(text_ids)] = 1
+        device = self.embeddings.device
+        on_device = torch.from_numpy(mask).to(device)
+        hidden = self.bert(
+            input_ids=torch.from_numpy(ids).to(device), attention_mask=on_device
+        ).last_hidden_state
+        weight = on_device.unsqueeze(2).float()
+        return F.normalize((hidden.float() * weight).sum(dim=1) / weight.sum(dim=1), dim=1)
+
+    @torch.inference_mode()
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """Unit vectors (n, dim) of texts cut at the model's positions."""
+        token_ids = self.tokenize(texts, self.bert.config.max_position_embeddings)
+        order = sorted(range(len(texts)), key=lambda place: len(token_ids[place]))
+        vectors = np.zeros((len(texts), self.bert.config.hidden_size), dtype=np.float32)
+        start = 0
+        while start < len(order):
+            end = start + 1
+            while end < len(order) and (
+                (end + 1 - start) * len(token_ids[order[end]]) <= _MEASURING_TOKENS
+            ):
+                end += 1
+            batch = order[start:end]
+            with torch.autocast(self.embeddings.device.type, dtype=torch.bfloat16):
+                found = self([token_ids[place] for place in batch])
+            vectors[batch] = found.cpu().numpy()
+            start = end
+        return vectors

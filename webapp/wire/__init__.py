@@ -1,0 +1,1 @@
+"""Bodies of the contracts that clients of other servers speak, a module each."""
