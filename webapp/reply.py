@@ -1,14 +1,20 @@
 """Answers as JSON, straight from NumPy; large ones leave in pieces."""
 
+import base64
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import orjson
 from flask import Response
 
+from inference.similarity import Vectors
+
 _ROWS_A_PIECE = 1024
 
 JSON = "application/json"
+
+TRUNCATED_HEADER = "X-Ssang-Truncated"
+"""How many of the request's texts were cut, in answers whose body has no place for it."""
 
 
 def encode_json(value: Any) -> bytes:
@@ -19,6 +25,17 @@ def encode_json(value: Any) -> bytes:
 def json_reply(value: Mapping[str, Any], status: int = 200) -> Response:
     """A JSON answer."""
     return Response(encode_json(value), status, mimetype=JSON)
+
+
+def with_truncated(response: Response, count: int) -> Response:
+    """The answer with ``count``, the number of texts that were cut, in its header."""
+    response.headers[TRUNCATED_HEADER] = str(count)
+    return response
+
+
+def base64_vector(vector: Vectors) -> str:
+    """A vector's numbers as little-endian float32 bytes in base64."""
+    return base64.b64encode(vector.astype("<f4").tobytes()).decode()
 
 
 def json_rows_reply(

@@ -43,6 +43,9 @@ class Settings(BaseSettings):
     query_model: str = Field("", description="model that reads queries, for two towers")
     document_model: str = Field("", description="model that reads documents, for two towers")
     dimensions: int = Field(0, ge=0, description="cuts vectors to so many numbers; 0 keeps all")
+    strict_model_names: bool = Field(
+        False, description="404 for requests that name another model than the one loaded"
+    )
     host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 for all")
     port: int = _setting("port", 8000, "port to listen on", "PORT", ge=0, le=65535)
     workers: int = _setting(

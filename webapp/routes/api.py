@@ -1,6 +1,5 @@
 """ssang's own JSON API."""
 
-import base64
 from typing import Any
 
 from flask import Response, current_app
@@ -9,7 +8,7 @@ from flask_openapi import APIBlueprint, Tag
 from inference.pipeline import ReadOptions
 from inference.result import Embeddings, PairScores, Ranking, ScoreMatrix
 from webapp.observation import note
-from webapp.reply import json_reply, json_rows_reply
+from webapp.reply import base64_vector, json_reply, json_rows_reply
 from webapp.schema import (
     EmbedReply,
     EmbedRequest,
@@ -104,7 +103,7 @@ def embed(body: EmbedRequest) -> Response:
         lambda start, stop: (
             vectors[start:stop]
             if body.encoding == "float"
-            else [_base64(row) for row in vectors[start:stop]]
+            else [base64_vector(row) for row in vectors[start:stop]]
         ),
     )
 
@@ -139,7 +138,3 @@ def _shared(
     note(texts=texts, tokens=result.tokens, queue_ms=timing["queue"])
     model = current_engine().model.name
     return {"model": model, "usage": {"tokens": result.tokens}, "timing_ms": timing}
-
-
-def _base64(vector: Any) -> str:
-    return base64.b64encode(vector.astype("<f4").tobytes()).decode()
