@@ -15,6 +15,7 @@ from webapp.errors import register_errors
 from webapp.observation import register_observation
 from webapp.parsing import Request, describe_validation_error
 from webapp.proxy import behind_proxy
+from webapp.reply import TRUNCATED_HEADER
 from webapp.routes.api import api
 from webapp.routes.cohere import cohere
 from webapp.routes.docs import docs
@@ -51,7 +52,8 @@ def build_app(settings: Settings | None, engine: Engine | None) -> Flask:
     app.after_request(_secure)
     register_errors(app)
     if settings.cors_origins:
-        CORS(app, origins=list(settings.cors_origins), expose_headers=["X-Request-ID"])
+        exposed = ["X-Request-ID", TRUNCATED_HEADER]
+        CORS(app, origins=list(settings.cors_origins), expose_headers=exposed)
     for contract in (api, files, openai, cohere, tei, sts, ops):
         app.register_api(contract)
     app.register_blueprint(docs)
@@ -100,6 +102,8 @@ def _create_flask() -> OpenAPI:
             description="Serves Korean bi-encoders: compare, rank and embed texts.",
         ),
         doc_ui=False,
+        # Where a route does not declare this status, the library would add an error of its own.
+        validation_error_status=200,
         validation_error_model=ErrorReply,
         validation_error_callback=_refuse_invalid,
         template_folder=str(locate("webapp", "templates")),

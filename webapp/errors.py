@@ -33,6 +33,10 @@ STATUS: dict[tuple[str, type[errors.SsangError]], tuple[int, str]] = {
     ("openai", errors.InvalidInput): (400, "invalid_value"),
     ("openai", errors.NotFound): (404, "model_not_found"),
     ("openai", errors.Overloaded): (429, "rate_limit_exceeded"),
+    ("cohere", Unauthorized): (401, "invalid_api_key"),
+    ("cohere", errors.InvalidInput): (400, "invalid_value"),
+    ("cohere", errors.NotFound): (404, "model_not_found"),
+    ("cohere", errors.Overloaded): (429, "rate_limit_exceeded"),
     # Text Embeddings Inference has a few types of error, each with its status.
     ("tei", Unauthorized): (401, "Unauthorized"),
     ("tei", errors.EmptyInput): (400, "Empty"),
@@ -201,5 +205,11 @@ _RENDERERS: dict[str, Callable[[Problem], Response]] = {
     "tei": _render_tei,
 }
 
-# Where no route matched.
-_PREFIXES = {"/api/": "api", "/v1/": "openai", "/v2/": "cohere", "/pred/": "sts"}
+# Where no route matched; the first that fits counts.
+_PREFIXES = {
+    "/api/": "api",
+    "/v1/rerank": "cohere",
+    "/v1/": "openai",
+    "/v2/": "cohere",
+    "/pred/": "sts",
+}

@@ -1,9 +1,80 @@
 """OpenAI's embeddings and models."""
 
+from typing import Any
+
+from flask import Response
 from flask_openapi import APIBlueprint, Tag
+
+from webapp.observation import note
+from webapp.reply import base64_vector, json_reply, json_rows_reply, with_truncated
+from webapp.service import current_engine, current_service
+from webapp.wire.openai import (
+    EmbeddingsReply,
+    EmbeddingsRequest,
+    ModelPath,
+    ModelsReply,
+    OpenAIErrorReply,
+    OpenAIModel,
+)
+
+_ERRORS: dict[Any, Any] = dict.fromkeys(
+    (400, 401, 404, 413, 415, 429, 500, 503, 504), OpenAIErrorReply
+)
 
 openai = APIBlueprint(
     "openai",
     __name__,
+    url_prefix="/v1",
     abp_tags=[Tag(name="OpenAI", description="As OpenAI's clients call it")],
+    abp_responses=_ERRORS,
 )
+
+
+@openai.post("/embeddings", summary="Embed texts", responses={200: EmbeddingsReply})
+def create_embeddings(body: EmbeddingsRequest) -> Response:
+    """Unit vectors; the header X-Ssang-Truncated tells how many of the texts were cut."""
+    service = current_service()
+    service.check_model_name(body.model)
+    embeddings = service.engine.embed(
+        body.input, kind=body.side, dimensions=body.dimensions, label="input[{}]"
+    )
+    tokens = embeddings.tokens
+    note(texts=len(body.input), tokens=tokens, queue_ms=embeddings.timing.queue)
+    encode = base64_vector if body.encoding_format == "base64" else _as_it_is
+    response = json_rows_reply(
+        {
+            "object": "list",
+            "model": service.engine.model.name,
+            "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
+        },
+        "data",
+        len(embeddings.vectors),
+        lambda start, stop: [
+            {"object": "embedding", "index": index, "embedding": encode(vector)}
+            for index, vector in enumerate(embeddings.vectors[start:stop], start)
+        ],
+    )
+    return with_truncated(response, int(embeddings.truncated.sum()))
+
+
+@openai.get("/models", summary="List the models", responses={200: ModelsReply})
+def list_models() -> Response:
+    """The loaded model."""
+    return json_reply({"object": "list", "data": [_model()]})
+
+
+@openai.get("/models/<path:id>", summary="Describe a model", responses={200: OpenAIModel})
+def retrieve_model(path: ModelPath) -> Response:
+    """The loaded model by its name; 404 for every other name."""
+    current_service().require_model(path.id)
+    return json_reply(_model())
+
+
+def _model() -> dict[str, Any]:
+    name = current_engine().info().model
+    created = int(current_service().started)
+    return {"id": name, "object": "model", "created": created, "owned_by": "ssang"}
+
+
+def _as_it_is(vector: Any) -> Any:
+    return vector
