@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 BENCH := benchmarks/.env/bench
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: serve test check bench clean
+.PHONY: serve test check bench train clean
 
 serve: $(VENV)/.serve
 	$(BIN)/ssang serve
@@ -23,6 +23,11 @@ check: $(VENV)/.test
 bench: $(VENV)/.serve $(BENCH)/.made
 	$(BENCH)/bin/python -m benchmarks.run $(FLAGS)
 
+# make train DATA=folder, with the files that training/README.md names; hours on two cores.
+train: $(VENV)/.train
+	$(BIN)/python -m training.encoder $(DATA) --output models/ko-mini
+	$(BIN)/python -m training.reader $(DATA) --encoder models/ko-mini --output models/ko-reader
+
 clean:
 	rm -rf $(VENV) build dist
 
@@ -33,6 +38,10 @@ $(VENV)/.serve: pyproject.toml constraints.txt | $(BIN)/python
 
 $(VENV)/.test: pyproject.toml constraints.txt | $(BIN)/python
 	$(INSTALL) -e ".[dev]"
+	touch $@ $(VENV)/.serve
+
+$(VENV)/.train: pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) -e ".[train]"
 	touch $@ $(VENV)/.serve
 
 $(BENCH)/.made: benchmarks/peers/bench.txt | $(BIN)/python

@@ -4,7 +4,6 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import click
 import numpy as np
@@ -74,8 +73,8 @@ class ReaderInTraining:
         return cls(model, PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True))
 
     @property
-    def embeddings(self) -> nn.Parameter:
-        return cast("nn.Parameter", self.model.bert.embeddings.word_embeddings.weight)
+    def embeddings(self) -> torch.Tensor:
+        return self.model.bert.embeddings.word_embeddings.weight
 
     def examples(self, context: str, questions: Sequence[Question]) -> Iterator[list[Example]]:
         """The windows of the paragraph, for each of its questions."""

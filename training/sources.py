@@ -154,7 +154,7 @@ def read_duplicates(folder: Path) -> list[tuple[str, str]]:
 
 def read_chat(folder: Path) -> list[tuple[str, str]]:
     """Short remarks and what one answers to them."""
-    with (folder / "chatbot.csv").open(encoding="utf-8", newline="") as file:
+    with (folder / "chatbot.csv").open(encoding="utf-8-sig", newline="") as file:
         return [(row["Q"], row["A"]) for row in csv.DictReader(file)]
 
 

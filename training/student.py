@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import torch
@@ -49,8 +48,8 @@ class Student(nn.Module):
         return cls(bert, PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True))
 
     @property
-    def embeddings(self) -> nn.Parameter:
-        return cast("nn.Parameter", self.bert.embeddings.word_embeddings.weight)
+    def embeddings(self) -> torch.Tensor:
+        return self.bert.embeddings.word_embeddings.weight
 
     def tokenize(self, texts: Sequence[str], longest: int) -> list[list[int]]:
         """Token ids of each text, cut at ``longest`` with the closing token kept."""

@@ -38,7 +38,7 @@ class Plan:
 
 def train(
     model: nn.Module,
-    embeddings: nn.Parameter,
+    embeddings: torch.Tensor,
     loss_of: Callable[[int], dict[str, torch.Tensor]],
     plan: Plan,
     folder: Path,

