@@ -21,10 +21,11 @@ from training.export import export_reader
 from training.sources import Article, Question
 from training.squad import exact_match, f1
 from training.trainer import Plan, train
+from training.vocabulary import split_particles
 
-_WINDOW_TOKENS = 320
+_WINDOW_TOKENS = 384
 _QUESTION_TOKENS = 64
-_STRIDE = 96
+_STRIDE = 128
 _ANSWER_TOKENS = 30
 
 # Share of the questions that are also asked of another paragraph of their article.
@@ -253,6 +254,7 @@ def main(
     """Train the reader on the files in DATA and write it to a model folder."""
     torch.manual_seed(0)
     reader = ReaderInTraining.load(encoder)
+    split_particles(reader.tokenizer.backend_tokenizer)
     nn.Module.to(reader.model, device)
     held_out = sources.read_articles(data, held_out=True)
     articles = sources.read_articles(data, held_out=None if everything else False)

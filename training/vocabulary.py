@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from scipy.sparse import csr_array
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from tokenizers.trainers import WordPieceTrainer
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
@@ -22,6 +22,32 @@ SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 _POSITIONS = 512
 _NEIGHBOURS = 3
+
+# Particles, forms of the copula and the like, which follow a noun without a space.
+_PARTICLES = (
+    *(
+        "은",
+        "는",
+        "이",
+        "가",
+        "을",
+        "를",
+        "의",
+        "에",
+        "에서",
+        "에게",
+        "에게서",
+        "께서",
+        "으로",
+        "로",
+    ),
+    *("와", "과", "도", "만", "까지", "부터", "처럼", "보다", "마다", "조차", "하고", "이나", "나"),
+    *("에는", "에도", "에서는", "에서의", "으로는", "로는", "으로의", "로의", "으로도", "로도"),
+    *("으로서", "로서", "으로써", "와의", "과의", "까지의", "부터의", "만이", "만을"),
+    *("들", "들이", "들은", "들을", "들의", "인", "간", "경", "쯤", "씩", "이자", "이란", "란"),
+    *("이다", "이며", "이고", "이라", "라고", "이라고", "라는", "이라는", "이었다", "였다"),
+    *("이었던", "였던", "이었으며", "였으며", "이었고", "였고"),
+)
 
 
 def train_tokenizer(texts: Iterable[str], size: int) -> Tokenizer:
@@ -51,6 +77,22 @@ def normalizer() -> normalizers.Normalizer:
     """What happens to a text before it is cut into words."""
     return normalizers.Sequence(
         [normalizers.NFC(), normalizers.BertNormalizer(strip_accents=False, lowercase=True)]
+    )
+
+
+def split_particles(tokenizer: Tokenizer) -> None:
+    """Cuts what follows a noun off each word, so that a token ends where an answer may end.
+
+    Answers are nouns without their particles, and a vocabulary of frequent pieces has both in one:
+    of KorQuAD's answers a fifth end within a piece. Some nouns only look as if they ended in a
+    particle and are cut too, which costs a token and nothing else.
+    """
+    endings = "|".join(sorted(_PARTICLES, key=len, reverse=True))
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.BertPreTokenizer(),
+            pre_tokenizers.Split(Regex(f"(?<=.)(?:{endings})$"), "isolated"),
+        ]
     )
 
 
