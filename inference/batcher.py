@@ -172,7 +172,7 @@ class Batcher:
             ModelUnavailable: the model cannot answer.
         """
         job = Job(ids, deadline, usage or Usage(), tower)
-        tokens = job.waiting_tokens
+        texts, tokens = job.waiting_texts, job.waiting_tokens
         with self._changed:
             if wait_for_room and not self._changed.wait_for(
                 lambda: self._has_room(tokens) or self._state is not State.READY,
@@ -185,7 +185,7 @@ class Batcher:
                 metrics.REFUSALS.labels("waiting_tokens").inc()
                 raise self._overloaded()
             self._jobs.append(job)
-            self._count_waiting(tokens)
+            self._count_waiting(texts, tokens)
             self._changed.notify_all()
         return job
 
@@ -210,7 +210,7 @@ class Batcher:
             if job not in self._jobs:
                 return False
             self._jobs.remove(job)
-            self._count_waiting(-job.waiting_tokens)
+            self._count_waiting(-job.waiting_texts, -job.waiting_tokens)
             self._changed.notify_all()
         return True
 
@@ -255,7 +255,7 @@ class Batcher:
             self._changed.wait_for(lambda: self._jobs or self._state is not State.READY)
             batch = fill_batch(self._jobs, self.batch_tokens)
             self._jobs = deque(job for job in self._jobs if job.taken < len(job.ids))
-            self._count_waiting(-sum(len(job.ids[index]) for job, index in batch))
+            self._count_waiting(-len(batch), -sum(len(job.ids[index]) for job, index in batch))
             self._running, self._running_since = batch, time.monotonic()
             self._changed.notify_all()
         return batch
@@ -304,10 +304,7 @@ class Batcher:
 
     def _observe(self, ids: list[list[int]], seconds: float) -> None:
         tokens = sum(len(row) for row in ids)
-        metrics.BATCH_SECONDS.observe(seconds)
-        metrics.BATCH_TEXTS.observe(len(ids))
-        metrics.BATCH_TOKENS.observe(tokens)
-        metrics.TOKENS.inc(tokens)
+        metrics.observe_batch(texts=len(ids), tokens=tokens, seconds=seconds)
         rate = tokens / max(seconds, 1e-6)
         self._tokens_per_s = 0.9 * self._tokens_per_s + 0.1 * rate if self._tokens_per_s else rate
 
@@ -361,9 +358,9 @@ class Batcher:
     def _has_room(self, tokens: int) -> bool:
         return not self._jobs or self._waiting_tokens + tokens <= self._max_waiting_tokens
 
-    def _count_waiting(self, tokens: int) -> None:
+    def _count_waiting(self, texts: int, tokens: int) -> None:
         self._waiting_tokens += tokens
-        metrics.WAITING_TOKENS.inc(tokens)
+        metrics.observe_waiting(texts=texts, tokens=tokens)
 
     def _overloaded(self) -> Overloaded:
         seconds = self._waiting_tokens / self._tokens_per_s if self._tokens_per_s else 1.0

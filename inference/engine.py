@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+from inference import metrics
 from inference.batcher import Batcher, Failure, State
 from inference.checkpoint import Kind
 from inference.encoders import load_encoder
@@ -24,12 +25,16 @@ from inference.result import (
     Timing,
 )
 from inference.similarity import Vectors, cosine, cosine_matrix, cut_dimensions, grade, top_k
+from inference.tokenizer import Text, Token
 
 # Pairs whose vectors are held at a time.
 _WINDOW_PAIRS = 4096
 
 # Longer passages hold so much beside what was asked for that it hardly moves their vector.
 _PASSAGE_TOKENS = 128
+
+# A character may become a token, and each is an object here.
+_MAX_TOKENIZED_CHARACTERS = 2_000_000
 
 _DEFAULT = ReadOptions()
 
@@ -136,14 +141,17 @@ class Engine:
 
     def embed(
         self,
-        texts: Sequence[str],
+        texts: Sequence[Text],
         *,
         kind: Kind = "document",
         dimensions: int | None = None,
         options: ReadOptions = _DEFAULT,
         label: str = "texts[{}]",
     ) -> Embeddings:
-        """Unit vectors of texts, on request cut to the first ``dimensions`` and made unit again."""
+        """Unit vectors of texts, on request cut to the first ``dimensions`` and made unit again.
+
+        Token ids may stand for a text; they are read as they are, without a prompt.
+        """
         with _timed() as timing:
             dim = self._pipeline.dim
             if dimensions is not None:
@@ -181,15 +189,21 @@ class Engine:
         options: ReadOptions = _DEFAULT,
     ) -> ScoreMatrix:
         """Cosine of every query with every document."""
+        return self.compare(
+            TextGroup(queries, "query", "queries[{}]"),
+            TextGroup(documents, "document", "documents[{}]"),
+            options=options,
+        )
+
+    def compare(
+        self, left: TextGroup, right: TextGroup, *, options: ReadOptions = _DEFAULT
+    ) -> ScoreMatrix:
+        """Cosine of every text of one group with every text of another, of any kinds."""
         with _timed() as timing:
-            self._check_answer_size(len(queries), len(documents), "queries and documents")
-            groups = [
-                TextGroup(queries, "query", "queries[{}]"),
-                TextGroup(documents, "document", "documents[{}]"),
-            ]
-            left, right = self._pipeline.encode(groups, options, timing)
-            scores = cosine_matrix(left.vectors, right.vectors)
-        return ScoreMatrix(scores, left, right, timing)
+            self._check_answer_size(len(left.texts), len(right.texts), "queries and documents")
+            queries, documents = self._pipeline.encode([left, right], options, timing)
+            scores = cosine_matrix(queries.vectors, documents.vectors)
+        return ScoreMatrix(scores, queries, documents, timing)
 
     def rank(
         self,
@@ -198,10 +212,11 @@ class Engine:
         *,
         k: int | None = None,
         options: ReadOptions = _DEFAULT,
+        label: str = "documents[{}]",
     ) -> Ranking:
         """The ``k`` documents (default: all) nearest to the query, nearest first."""
         with _timed() as timing:
-            parts = self._split(TextGroup(documents, "document", "documents[{}]"), options)
+            parts = self._split(TextGroup(documents, "document", label), options)
             groups = [TextGroup([query], "query", "query"), parts.group]
             left, right = self._pipeline.encode(groups, options, timing)
             # Row by row: a matrix product may round equal rows differently, and ties would break.
@@ -214,6 +229,39 @@ class Engine:
             tokens=left.tokens + right.tokens,
             timing=timing,
         )
+
+    def tokenize(
+        self,
+        texts: Sequence[str],
+        *,
+        kind: Kind = "document",
+        special_tokens: bool = True,
+        label: str = "texts[{}]",
+    ) -> list[list[Token]]:
+        """The tokens of each text as it stands, without a prompt and however long it is.
+
+        Raises:
+            EmptyInput: a text without a visible character.
+            TooLarge: more characters than can be held as tokens.
+        """
+        check_not_empty(TextGroup(texts, kind, label))
+        characters = sum(map(len, texts))
+        if characters > _MAX_TOKENIZED_CHARACTERS:
+            raise TooLarge(
+                f"The texts have {characters:,} characters, more than the "
+                f"{_MAX_TOKENIZED_CHARACTERS:,} that are tokenised at a time: send fewer."
+            )
+        encoder = self._batcher.encoder
+        return [encoder.tokens(text, kind, special_tokens=special_tokens) for text in texts]
+
+    def decode(
+        self, rows: Sequence[Sequence[int]], *, skip_special_tokens: bool = True
+    ) -> list[str]:
+        """The text that each row of token ids stands for; unknown ids are left out."""
+        encoder = self._batcher.encoder
+        return [
+            encoder.decode(row, "document", skip_special_tokens=skip_special_tokens) for row in rows
+        ]
 
     def _split(self, group: TextGroup, options: ReadOptions) -> PassageGroup:
         """The group in passages if the options say so, else with each text as its only passage."""
@@ -288,3 +336,4 @@ def _timed() -> Iterator[Timing]:
     started = time.perf_counter()
     yield timing
     timing.total = 1000 * (time.perf_counter() - started)
+    metrics.observe_timing(**vars(timing))

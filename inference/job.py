@@ -58,6 +58,10 @@ class Job:
     def waiting_tokens(self) -> int:
         return sum(len(row) for row in self.ids[self.taken :])
 
+    @property
+    def waiting_texts(self) -> int:
+        return len(self.ids) - self.taken
+
     def put(self, index: int, vector: Vectors) -> None:
         """Stores the vector of one text; with the last one the future is resolved."""
         if self._vectors is None:

@@ -11,6 +11,7 @@ from inference.encoders.base import Encoder
 from inference.pipeline import TextGroup
 from inference.result import EncodedTexts
 from inference.similarity import Vectors, normalize
+from inference.tokenizer import Text
 
 # No tokenizer makes more tokens of a character than it has bytes in UTF-8.
 _MAX_TOKENS_A_CHARACTER = 4
@@ -88,10 +89,13 @@ def split_group(group: TextGroup, encoder: Encoder, max_tokens: int) -> PassageG
     return PassageGroup(parts, passages, np.array(owners, dtype=np.intp), lengths)
 
 
-def _split(text: str, kind: Kind, encoder: Encoder, room: int) -> tuple[list[Passage], int]:
-    """The passages of one text, and how many tokens it has if there are several."""
+def _split(text: Text, kind: Kind, encoder: Encoder, room: int) -> tuple[list[Passage], int]:
+    """The passages of one text, and how many tokens it has if there are several.
+
+    Token ids are one passage, since nothing tells where a sentence ends.
+    """
     whole = [Passage(0, len(text))]
-    if len(text) * _MAX_TOKENS_A_CHARACTER <= room:
+    if not isinstance(text, str) or len(text) * _MAX_TOKENS_A_CHARACTER <= room:
         return whole, 0
     spans = encoder.token_spans(text, kind)
     return (split_passages(text, spans, room) if len(spans) > room else whole), len(spans)

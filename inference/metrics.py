@@ -3,7 +3,12 @@
 prometheus_client reads PROMETHEUS_MULTIPROC_DIR when it is imported: whoever starts several
 processes sets that before this module is loaded. Info metrics, custom collectors and
 ``set_function`` do not work in that mode and are not used.
+
+What begins with ``te_`` bears the names, labels and units of Text Embeddings Inference, for the
+dashboards that were made for it. The functions at the end keep both sets in step.
 """
+
+from collections.abc import Iterable
 
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -39,3 +44,72 @@ WAITING_TOKENS = Gauge(
 )
 FILE_ROWS = Counter("ssang_file_rows", "Rows of files, by what became of them", ["outcome"])
 MODEL_RESTARTS = Counter("ssang_model_thread_restarts", "Times the model's thread was restarted")
+
+
+def _te_counter(name: str, documentation: str, label: str) -> Gauge:
+    """A counter whose name does not end in ``_total``, as prometheus_client's own all do.
+
+    A gauge that only grows is one in all but its declared type; ``sum`` keeps what the processes
+    that have ended counted, as counters do.
+    """
+    return Gauge(name, documentation, [label], multiprocess_mode="sum")
+
+
+_TE_COUNT = _te_counter("te_request_count", "Requests with texts: single or batch", "method")
+_TE_SUCCESS = _te_counter("te_request_success", "Those that were answered", "method")
+_TE_FAILURE = _te_counter("te_request_failure", "Those that were not, by reason", "err")
+_TE_DURATION = Histogram("te_request_duration", "Seconds in all", buckets=_SECONDS)
+_TE_TOKENIZATION = Histogram(
+    "te_request_tokenization_duration", "Seconds making token ids", buckets=_SECONDS
+)
+_TE_QUEUE = Histogram("te_request_queue_duration", "Seconds in the queue", buckets=_SECONDS)
+_TE_INFERENCE = Histogram("te_request_inference_duration", "Seconds in batches", buckets=_SECONDS)
+_TE_INPUT_LENGTH = Histogram(
+    "te_request_input_length", "Tokens of a text that were read", buckets=_TOKENS
+)
+_TE_QUEUE_SIZE = Gauge(
+    "te_queue_size", "Texts that wait for the model now", multiprocess_mode="livesum"
+)
+_TE_BATCH_SIZE = Histogram("te_batch_next_size", "Texts in a batch", buckets=_TEXTS)
+_TE_BATCH_TOKENS = Histogram("te_batch_next_tokens", "Tokens in a batch", buckets=_TOKENS)
+
+
+def observe_waiting(*, texts: int, tokens: int) -> None:
+    """So many more texts, or fewer, wait for the model."""
+    WAITING_TOKENS.inc(tokens)
+    _TE_QUEUE_SIZE.inc(texts)
+
+
+def observe_texts(lengths: Iterable[int], *, cut: int) -> None:
+    """Texts of so many tokens are about to be read, ``cut`` of them not whole."""
+    TRUNCATIONS.inc(cut)
+    for length in lengths:
+        _TE_INPUT_LENGTH.observe(length)
+
+
+def observe_batch(*, texts: int, tokens: int, seconds: float) -> None:
+    """The model has read a batch."""
+    BATCH_SECONDS.observe(seconds)
+    BATCH_TEXTS.observe(texts)
+    BATCH_TOKENS.observe(tokens)
+    TOKENS.inc(tokens)
+    _TE_BATCH_SIZE.observe(texts)
+    _TE_BATCH_TOKENS.observe(tokens)
+
+
+def observe_timing(*, tokenize: float, queue: float, inference: float, total: float) -> None:
+    """A call of the engine took so many milliseconds; see ``inference.result.Timing``."""
+    _TE_TOKENIZATION.observe(tokenize / 1000)
+    _TE_QUEUE.observe(queue / 1000)
+    _TE_INFERENCE.observe(inference / 1000)
+    _TE_DURATION.observe(total / 1000)
+
+
+def observe_request(*, texts: int, failure: str | None) -> None:
+    """A request with so many texts was answered, or failed for a reason."""
+    method = "single" if texts == 1 else "batch"
+    _TE_COUNT.labels(method).inc()
+    if failure:
+        _TE_FAILURE.labels(failure).inc()
+    else:
+        _TE_SUCCESS.labels(method).inc()

@@ -22,6 +22,7 @@ from inference.errors import EmptyInput, InvalidInput
 from inference.job import Job, Usage
 from inference.result import EncodedTexts, Timing
 from inference.similarity import Vectors, cut_dimensions
+from inference.tokenizer import Text, TruncationSide
 
 # Texts tokenised, and sorted by length, at a time.
 _WINDOW_TEXTS = 2048
@@ -34,13 +35,13 @@ class TextGroup:
     """Texts that play one part in a request.
 
     Attributes:
-        texts: the texts.
+        texts: the texts, or token ids of them.
         kind: the tower they go through.
         label: how the caller knows a text by its number, such as ``documents[{}]``.
         first: number of the first text.
     """
 
-    texts: Sequence[str]
+    texts: Sequence[Text]
     kind: Kind
     label: str
     first: int = 0
@@ -58,18 +59,20 @@ class ReadOptions:
         max_length: most tokens of a text, special tokens included; None takes the model's.
         truncate: cut longer texts; False makes them an error.
         long: read longer texts in passages of max_length (None: 128) instead.
+        truncation_side: the end that is cut off.
     """
 
     max_length: int | None = None
     truncate: bool = True
     long: Literal["truncate", "chunk"] = "truncate"
+    truncation_side: TruncationSide = "right"
 
 
 @dataclass
 class _Unique:
     """One distinct text, how it is read, and where it stands first, for messages."""
 
-    text: str
+    text: Text
     kind: Kind
     tower: Kind
     item: str
@@ -118,18 +121,19 @@ class Pipeline:
         """Encodes the texts of all groups together; a text that comes twice is read once.
 
         Raises:
-            InvalidInput: an empty text, a text over the length that must not be cut, or a
-                max_length that the model does not have.
+            InvalidInput: an empty text, a text over the length that must not be cut, token ids of
+                another vocabulary, or a max_length that the model does not have.
         """
         max_tokens = self.max_tokens(options)
         for group in groups:
             check_not_empty(group)
+            _check_ids(group, self._batcher.encoder.vocabulary_size(group.kind))
         unique, positions = _distinct(groups, self._batcher.encoder.side)
         run = self._start_run(len(unique), timing)
         try:
             for start in range(0, len(unique), _WINDOW_TEXTS):
                 window = unique[start : start + _WINDOW_TEXTS]
-                self._feed_window(run, window, start, max_tokens, options.truncate)
+                self._feed_window(run, window, start, max_tokens, options)
             while run.pending:
                 self._collect(run)
             timing.queue += 1000 * (run.usage.queue_s or 0.0)
@@ -165,14 +169,19 @@ class Pipeline:
         )
 
     def _feed_window(
-        self, run: _Run, window: list[_Unique], start: int, max_tokens: int, truncate: bool
+        self,
+        run: _Run,
+        window: list[_Unique],
+        start: int,
+        max_tokens: int,
+        options: ReadOptions,
     ) -> None:
-        ids = self._tokenize(run, window, start, max_tokens)
+        ids = self._tokenize(run, window, start, max_tokens, options.truncation_side)
         read = run.read[start : start + len(window)]
         cut = run.lengths[start : start + len(window)] > read
-        if not truncate and cut.any():
+        if not options.truncate and cut.any():
             raise _over_long(window, run.lengths[start:], read, np.flatnonzero(cut))
-        metrics.TRUNCATIONS.inc(int(cut.sum()))
+        metrics.observe_texts(read.tolist(), cut=int(cut.sum()))
         # Neighbours of like length share a batch with little padding.
         order = np.argsort(-read, kind="stable").tolist()
         for tower in dict.fromkeys(unique.tower for unique in window):
@@ -181,13 +190,13 @@ class Pipeline:
                 self._submit(run, tower, [ids[row] for row in rows], [start + row for row in rows])
 
     def _tokenize(
-        self, run: _Run, window: list[_Unique], start: int, max_tokens: int
+        self, run: _Run, window: list[_Unique], start: int, max_tokens: int, side: TruncationSide
     ) -> list[list[int]]:
         began = time.perf_counter()
         ids: list[list[int]] = []
         for kind, group in groupby(window, key=lambda unique: unique.kind):
             texts = [unique.text for unique in group]
-            tokenized = self._batcher.encoder.tokenize(texts, kind, max_tokens)
+            tokenized = self._batcher.encoder.tokenize(texts, kind, max_tokens, side)
             stop = start + len(texts)
             run.lengths[start:stop] = tokenized.lengths
             run.read[start:stop] = [len(row) for row in tokenized.ids]
@@ -220,7 +229,11 @@ def check_not_empty(group: TextGroup) -> None:
     Raises:
         EmptyInput: some are empty; the first 20 are named.
     """
-    empty = (index for index, text in enumerate(group.texts) if not text.strip())
+    empty = (
+        index
+        for index, text in enumerate(group.texts)
+        if not (text.strip() if isinstance(text, str) else text)
+    )
     items = [group.item(index) for index in islice(empty, _MAX_FAULTS)]
     if items:
         raise EmptyInput(
@@ -230,11 +243,22 @@ def check_not_empty(group: TextGroup) -> None:
         )
 
 
+def _check_ids(group: TextGroup, vocabulary_size: int) -> None:
+    for index, text in enumerate(group.texts):
+        if not isinstance(text, str) and not 0 <= min(text) <= max(text) < vocabulary_size:
+            item = group.item(index)
+            raise InvalidInput(
+                f"{item} has a token id that is not among the {vocabulary_size:,} of this model's "
+                "vocabulary: take the ids from its own tokenizer, or send the text.",
+                item=item,
+            )
+
+
 def _distinct(
     groups: Sequence[TextGroup], side_of: Callable[[Kind], Side]
 ) -> tuple[list[_Unique], npt.NDArray[np.intp]]:
     """The distinct texts of all groups, and for each text the row of its like."""
-    rows: dict[tuple[Side, str], int] = {}
+    rows: dict[tuple[Side, Text], int] = {}
     unique: list[_Unique] = []
     positions = np.empty(sum(len(group.texts) for group in groups), dtype=np.intp)
     position = 0

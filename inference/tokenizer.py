@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
 
 from inference.errors import InvalidInput, first_line
 
@@ -10,6 +11,32 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer as FastTokenizer
 
     from inference.checkpoint import Checkpoint
+
+TokenIds = tuple[int, ...]
+
+Text = str | TokenIds
+"""A text, or the ids of its tokens in the model's own vocabulary, special tokens included."""
+
+TruncationSide = Literal["left", "right"]
+"""The end of a text that is cut off where it is too long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token of a text.
+
+    Attributes:
+        id: its number in the vocabulary.
+        text: the part of the text that it stands for; a special token's own name.
+        special: whether the tokenizer added it to the text.
+        start, stop: first and last character (exclusive) of that part; None for a special token.
+    """
+
+    id: int
+    text: str
+    special: bool
+    start: int | None
+    stop: int | None
 
 
 @dataclass(frozen=True)
@@ -76,7 +103,7 @@ class Tokenizer:
             )
         return cls(fast, pad_id=checkpoint.pad_id, lowercase=checkpoint.lowercase)
 
-    @property
+    @cached_property
     def vocabulary_size(self) -> int:
         """One more than the highest token id."""
         return max(self._fast.get_vocab().values()) + 1
@@ -86,18 +113,49 @@ class Tokenizer:
         """How many special tokens are put around a text."""
         return self._prefix + self._suffix
 
-    def tokenize(self, texts: Sequence[str], max_tokens: int) -> TokenizedTexts:
+    def tokenize(
+        self, texts: Sequence[Text], max_tokens: int, truncation_side: TruncationSide = "right"
+    ) -> TokenizedTexts:
         """Token ids of each text, cut to ``max_tokens`` with the special tokens kept.
 
         A text that gives no token at all counts as one padding token, so that its vector is
-        defined.
+        defined. What is token ids already is only cut.
         """
-        encodings = self._fast.encode_batch_fast([self._prepare(text) for text in texts])
-        ids = [encoding.ids or [self._pad_id] for encoding in encodings]
+        encodings = iter(
+            self._fast.encode_batch_fast(
+                [self._prepare(text) for text in texts if isinstance(text, str)]
+            )
+        )
+        ids = [
+            next(encodings).ids or [self._pad_id] if isinstance(text, str) else list(text)
+            for text in texts
+        ]
+        cut = self._cut_left if truncation_side == "left" else self._cut
         return TokenizedTexts(
-            ids=[row if len(row) <= max_tokens else self._cut(row, max_tokens) for row in ids],
+            ids=[row if len(row) <= max_tokens else cut(row, max_tokens) for row in ids],
             lengths=[len(row) for row in ids],
         )
+
+    def tokens(self, text: str, *, special_tokens: bool = True) -> list[Token]:
+        """The tokens of a text that is not cut, with or without its special tokens."""
+        encoding = self._fast.encode(self._prepare(text), add_special_tokens=special_tokens)
+        return [
+            Token(number, name, True, None, None)
+            if special
+            else Token(number, text[start:stop], False, start, stop)
+            for number, name, special, (start, stop) in zip(
+                encoding.ids,
+                encoding.tokens,
+                encoding.special_tokens_mask,
+                encoding.offsets,
+                strict=True,
+            )
+        ]
+
+    def decode(self, ids: Sequence[int], *, skip_special_tokens: bool = True) -> str:
+        """The text that token ids stand for, as near as can be; unknown ids are left out."""
+        text: str = self._fast.decode(ids, skip_special_tokens=skip_special_tokens)
+        return text
 
     def spans(self, text: str) -> list[tuple[int, int]]:
         """First and last character (exclusive) of each token of a text, special tokens left out."""
@@ -114,6 +172,9 @@ class Tokenizer:
 
     def _cut(self, ids: list[int], max_tokens: int) -> list[int]:
         return ids[: max_tokens - self._suffix] + ids[len(ids) - self._suffix :]
+
+    def _cut_left(self, ids: list[int], max_tokens: int) -> list[int]:
+        return ids[: self._prefix] + ids[len(ids) - max_tokens + self._prefix :]
 
 
 def replace_surrogates(text: str) -> str:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from transformers import BertConfig, BertModel, BertTokenizer, RobertaConfig, Ro
 from inference.checkpoint import Kind
 from inference.encoders.base import Side
 from inference.similarity import Vectors
-from inference.tokenizer import TokenizedTexts
+from inference.tokenizer import Text, Token, TokenizedTexts, TruncationSide
 
 PoolingMode = Literal["mean", "cls", "max"]
 
@@ -183,14 +184,37 @@ class FakeEncoder:
         self._go.set()
         self._held = threading.Event()
 
+    def vocabulary_size(self, kind: Kind) -> int:
+        return sys.maxunicode + 1
+
     def tokenize(
-        self, texts: Sequence[str], kind: Kind, max_tokens: int | None = None
+        self,
+        texts: Sequence[Text],
+        kind: Kind,
+        max_tokens: int | None = None,
+        truncation_side: TruncationSide = "right",
     ) -> TokenizedTexts:
         limit = max_tokens or self.max_tokens
-        self.kinds.update(dict.fromkeys(texts, kind))
+        self.kinds.update({text: kind for text in texts if isinstance(text, str)})
+        whole = [fake_ids(text) if isinstance(text, str) else list(text) for text in texts]
+        left = truncation_side == "left"
         return TokenizedTexts(
-            [fake_ids(text, limit) for text in texts], [len(text) + 2 for text in texts]
+            [
+                row
+                if len(row) <= limit
+                else [row[0], *row[-limit + 1 :]]
+                if left
+                else [*row[: limit - 1], row[-1]]
+                for row in whole
+            ],
+            [len(row) for row in whole],
         )
+
+    def tokens(self, text: str, kind: Kind, *, special_tokens: bool = True) -> list[Token]:
+        return [Token(ord(text[i]), text[i], False, i, i + 1) for i in range(len(text))]
+
+    def decode(self, ids: Sequence[int], kind: Kind, *, skip_special_tokens: bool = True) -> str:
+        return "".join(map(chr, ids))
 
     def side(self, kind: Kind) -> Side:
         return Side(kind if self.two_towers else "document", "", self.max_tokens)

@@ -5,7 +5,7 @@ from typing import NamedTuple, Protocol
 
 from inference.checkpoint import Kind
 from inference.similarity import Vectors
-from inference.tokenizer import TokenizedTexts
+from inference.tokenizer import Text, Token, TokenizedTexts, TruncationSide
 
 
 class Side(NamedTuple):
@@ -64,10 +64,26 @@ class Encoder(Protocol):
     def side(self, kind: Kind) -> Side:
         """How texts of ``kind`` are read."""
 
+    def vocabulary_size(self, kind: Kind) -> int:
+        """One more than the highest token id of the tower that ``kind`` goes through."""
+
     def tokenize(
-        self, texts: Sequence[str], kind: Kind, max_tokens: int | None = None
+        self,
+        texts: Sequence[Text],
+        kind: Kind,
+        max_tokens: int | None = None,
+        truncation_side: TruncationSide = "right",
     ) -> TokenizedTexts:
-        """Token ids of each text behind its kind's prompt, cut at ``max_tokens`` if given."""
+        """Token ids of each text behind its kind's prompt, cut at ``max_tokens`` if given.
+
+        What is token ids already gets no prompt.
+        """
+
+    def tokens(self, text: str, kind: Kind, *, special_tokens: bool = True) -> list[Token]:
+        """The tokens of a whole text, prompt left out."""
+
+    def decode(self, ids: Sequence[int], kind: Kind, *, skip_special_tokens: bool = True) -> str:
+        """The text that token ids stand for; unknown ids are left out."""
 
     def token_spans(self, text: str, kind: Kind) -> list[tuple[int, int]]:
         """First and last character (exclusive) of each token of a text, prompt left out."""

@@ -16,7 +16,7 @@ from inference.encoders.head import Head
 from inference.encoders.packed_linear import pack_linears
 from inference.errors import InvalidInput, first_line
 from inference.similarity import Vectors
-from inference.tokenizer import TokenizedTexts, Tokenizer
+from inference.tokenizer import Text, Token, TokenizedTexts, Tokenizer, TruncationSide
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -85,13 +85,27 @@ class TorchEncoder:
     def side(self, kind: Kind) -> Side:
         return Side("document", self._prompts[kind], self._max_tokens)
 
+    def vocabulary_size(self, kind: Kind) -> int:
+        return self._tokenizer.vocabulary_size
+
     def tokenize(
-        self, texts: Sequence[str], kind: Kind, max_tokens: int | None = None
+        self,
+        texts: Sequence[Text],
+        kind: Kind,
+        max_tokens: int | None = None,
+        truncation_side: TruncationSide = "right",
     ) -> TokenizedTexts:
         prompt = self._prompts[kind]
-        prompted = [prompt + text for text in texts] if prompt else texts
+        if prompt:
+            texts = [prompt + text if isinstance(text, str) else text for text in texts]
         limit = min(max_tokens or self._max_tokens, self._max_tokens)
-        return self._tokenizer.tokenize(prompted, limit)
+        return self._tokenizer.tokenize(texts, limit, truncation_side)
+
+    def tokens(self, text: str, kind: Kind, *, special_tokens: bool = True) -> list[Token]:
+        return self._tokenizer.tokens(text, special_tokens=special_tokens)
+
+    def decode(self, ids: Sequence[int], kind: Kind, *, skip_special_tokens: bool = True) -> str:
+        return self._tokenizer.decode(ids, skip_special_tokens=skip_special_tokens)
 
     def token_spans(self, text: str, kind: Kind) -> list[tuple[int, int]]:
         return self._tokenizer.spans(text)

@@ -6,7 +6,7 @@ from inference.checkpoint import Kind
 from inference.encoders.base import Encoder, Side
 from inference.errors import InvalidInput
 from inference.similarity import Vectors
-from inference.tokenizer import TokenizedTexts
+from inference.tokenizer import Text, Token, TokenizedTexts, TruncationSide
 
 
 class TwoTowers:
@@ -55,10 +55,23 @@ class TwoTowers:
     def side(self, kind: Kind) -> Side:
         return self._towers[kind].side(kind)._replace(tower=kind)
 
+    def vocabulary_size(self, kind: Kind) -> int:
+        return self._towers[kind].vocabulary_size(kind)
+
     def tokenize(
-        self, texts: Sequence[str], kind: Kind, max_tokens: int | None = None
+        self,
+        texts: Sequence[Text],
+        kind: Kind,
+        max_tokens: int | None = None,
+        truncation_side: TruncationSide = "right",
     ) -> TokenizedTexts:
-        return self._towers[kind].tokenize(texts, kind, max_tokens)
+        return self._towers[kind].tokenize(texts, kind, max_tokens, truncation_side)
+
+    def tokens(self, text: str, kind: Kind, *, special_tokens: bool = True) -> list[Token]:
+        return self._towers[kind].tokens(text, kind, special_tokens=special_tokens)
+
+    def decode(self, ids: Sequence[int], kind: Kind, *, skip_special_tokens: bool = True) -> str:
+        return self._towers[kind].decode(ids, kind, skip_special_tokens=skip_special_tokens)
 
     def token_spans(self, text: str, kind: Kind) -> list[tuple[int, int]]:
         return self._towers[kind].token_spans(text, kind)
