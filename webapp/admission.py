@@ -26,6 +26,11 @@ _RETRY_AFTER_S = 1
 _STREAM_RETRY_AFTER_S = 5
 
 
+def max_requests(threads: int) -> int:
+    """Requests a worker admits at once; its other threads answer refusals and health."""
+    return threads - max(2, threads // 8)
+
+
 class Gate:
     """WSGI middleware that admits so many requests, and so many bytes of bodies, at once.
 

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from inference.engine import Engine
 from inference.model import open_model
 from inference.resource import locate
-from webapp.admission import REFUSAL, Gate, StreamPlaces
+from webapp.admission import REFUSAL, Gate, StreamPlaces, max_requests
 from webapp.errors import register_errors
 from webapp.observation import register_observation
 from webapp.parsing import Request, describe_validation_error
@@ -81,11 +81,6 @@ def create_engine(settings: Settings, *, slices_ahead: int = 2) -> Engine:
         max_answer_values=settings.max_answer_values,
         slices_ahead=slices_ahead,
     )
-
-
-def max_requests(threads: int) -> int:
-    """Requests a worker admits at once; its other threads answer refusals and health."""
-    return threads - max(2, threads // 8)
 
 
 class _Application(OpenAPI):

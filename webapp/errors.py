@@ -212,4 +212,5 @@ _PREFIXES = {
     "/v1/": "openai",
     "/v2/": "cohere",
     "/pred/": "sts",
+    **dict.fromkeys(("/embed", "/similarity", "/rerank", "/tokenize", "/decode", "/info"), "tei"),
 }

@@ -1,15 +1,17 @@
 """Request bodies: media types, sizes, JSON of any text."""
 
 import json
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from flask import Request as FlaskRequest
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
 from inference.errors import InvalidInput
 from inference.tokenizer import replace_surrogates
+
+Body = TypeVar("Body", bound=BaseModel)
 
 _MAX_FAULTS = 20
 
@@ -17,6 +19,7 @@ _MAX_FAULTS = 20
 _MESSAGES = {
     "missing": "This field is required.",
     "extra_forbidden": "There is no such field: remove it, or check its spelling.",
+    "tuple_type": "This must be a list.",
     "too_short": "The list is empty: give at least one item.",
 }
 
@@ -67,6 +70,18 @@ def parse_json(body: bytes) -> Any:
             return orjson.loads(replace_surrogates(text))
         except (ValueError, RecursionError):
             raise BadRequest(f"The body is not JSON: {error.msg} at byte {error.pos}.") from None
+
+
+def read_body(model: type[Body], value: Any) -> Body:
+    """A body that is parsed already, as ``model``.
+
+    Raises:
+        InvalidInput: it is none; see :func:`describe_validation_error`.
+    """
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        raise describe_validation_error(error) from None
 
 
 def describe_validation_error(error: ValidationError) -> InvalidInput:

@@ -54,11 +54,24 @@ def json_rows_reply(
     return Response(_pieces(value, name, count, rows), mimetype=JSON)
 
 
+def json_array_reply(count: int, rows: Callable[[int, int], Any]) -> Response:
+    """A JSON answer that is one long array; see :func:`json_rows_reply`."""
+    if count <= _ROWS_A_PIECE:
+        return Response(encode_json(rows(0, count)), mimetype=JSON)
+    return Response(_array_pieces(count, rows), mimetype=JSON)
+
+
 def _pieces(
     value: Mapping[str, Any], name: str, count: int, rows: Callable[[int, int], Any]
 ) -> Iterator[bytes]:
-    yield encode_json(value)[:-1] + b"," + encode_json(name) + b":["
+    yield encode_json(value)[:-1] + b"," + encode_json(name) + b":"
+    yield from _array_pieces(count, rows)
+    yield b"}"
+
+
+def _array_pieces(count: int, rows: Callable[[int, int], Any]) -> Iterator[bytes]:
+    yield b"["
     for start in range(0, count, _ROWS_A_PIECE):
         piece = encode_json(rows(start, min(start + _ROWS_A_PIECE, count)))[1:-1]
         yield b"," + piece if start else piece
-    yield b"]}"
+    yield b"]"
