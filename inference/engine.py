@@ -166,19 +166,28 @@ class Engine:
         return Embeddings(vectors, encoded.truncated, parts.counts, encoded.tokens, timing)
 
     def score_pairs(
-        self, pairs: Sequence[tuple[str, str]], *, options: ReadOptions = _DEFAULT
+        self,
+        pairs: Sequence[tuple[str, str]],
+        *,
+        kinds: tuple[Kind, Kind] = ("query", "document"),
+        options: ReadOptions = _DEFAULT,
+        labels: tuple[str, str] = ("pairs[{}].query", "pairs[{}].document"),
     ) -> PairScores:
-        """Cosine and grade of each (query, document)."""
+        """Cosine and grade of each pair, by default of (query, document).
+
+        Of two texts of one kind, either order has the same score.
+        """
         scores: list[PairScore] = []
         tokens = 0
         with _timed() as timing:
-            for group in _pair_groups(pairs, 0):
+            for group in _pair_groups(pairs, 0, kinds, labels):
                 check_not_empty(group)
             for start in range(0, len(pairs), _WINDOW_PAIRS):
-                groups = _pair_groups(pairs[start : start + _WINDOW_PAIRS], start)
-                queries, documents = self._pipeline.encode(groups, options, timing)
-                scores += self._pair_scores(queries, documents, start)
-                tokens += queries.tokens + documents.tokens
+                window = pairs[start : start + _WINDOW_PAIRS]
+                groups = _pair_groups(window, start, kinds, labels)
+                left, right = self._pipeline.encode(groups, options, timing)
+                scores += self._pair_scores(left, right, start)
+                tokens += left.tokens + right.tokens
         return PairScores(scores, tokens, timing)
 
     def score_matrix(
@@ -322,11 +331,16 @@ def _check_dimensions(dimensions: int, dim: int) -> None:
         )
 
 
-def _pair_groups(pairs: Sequence[tuple[str, str]], start: int) -> list[TextGroup]:
-    """Queries and documents of pairs, the first of which has the number ``start``."""
+def _pair_groups(
+    pairs: Sequence[tuple[str, str]],
+    start: int,
+    kinds: tuple[Kind, Kind],
+    labels: tuple[str, str],
+) -> list[TextGroup]:
+    """Left and right texts of pairs, the first of which has the number ``start``."""
     return [
-        TextGroup([query for query, _ in pairs], "query", "pairs[{}].query", start),
-        TextGroup([document for _, document in pairs], "document", "pairs[{}].document", start),
+        TextGroup([left for left, _ in pairs], kinds[0], labels[0], start),
+        TextGroup([right for _, right in pairs], kinds[1], labels[1], start),
     ]
 
 

@@ -196,6 +196,16 @@ def test_pair_tells_lengths_and_whether_either_text_was_cut(fake: Engine) -> Non
     assert scored.tokens == 3 + 4 + 64 + 3 + 3 + 64
 
 
+def test_both_texts_of_a_pair_may_be_of_one_kind(fake: Engine, encoder: FakeEncoder) -> None:
+    kinds = ("document", "document")
+    labels = ("results[{}].sentence1", "results[{}].sentence2")
+    fake.score_pairs([("left", "right")], kinds=kinds, labels=labels)
+    assert encoder.kinds == {"left": "document", "right": "document"}
+    with pytest.raises(InvalidInput) as caught:
+        fake.score_pairs([("a", "b"), ("a", " ")], kinds=kinds, labels=labels)
+    assert caught.value.item == "results[1].sentence2"
+
+
 def test_no_pairs_give_no_scores(fake: Engine) -> None:
     scored = fake.score_pairs([])
     assert (scored.pairs, scored.tokens) == ([], 0)

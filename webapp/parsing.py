@@ -53,7 +53,7 @@ class Request(FlaskRequest):
         return body
 
 
-def parse_json(body: bytes) -> Any:
+def parse_json(body: bytes, *, what: str = "body") -> Any:
     """The value of a JSON document in UTF-8; lone surrogates in it become U+FFFD.
 
     orjson refuses the surrogates that JavaScript and Python let through, so the standard library
@@ -69,7 +69,7 @@ def parse_json(body: bytes) -> Any:
             text = json.dumps(json.loads(body.decode()), ensure_ascii=False)
             return orjson.loads(replace_surrogates(text))
         except (ValueError, RecursionError):
-            raise BadRequest(f"The body is not JSON: {error.msg} at byte {error.pos}.") from None
+            raise BadRequest(f"The {what} is not JSON: {error.msg} at byte {error.pos}.") from None
 
 
 def read_body(model: type[Body], value: Any) -> Body:
