@@ -1,14 +1,19 @@
-"""A service of its own under real gunicorn, and waiting for what it does."""
+"""Services behind real sockets, and waiting for what they do."""
 
 import signal
 import socket
 import subprocess
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import requests
+from flask import Flask
+from werkzeug.serving import make_server
+from werkzeug.test import TestResponse
 
 _START_S = 120
 
@@ -39,6 +44,33 @@ class RunningService:
 
 
 StartService = Callable[..., RunningService]
+
+
+@contextmanager
+def serving(app: Flask) -> Iterator[str]:
+    """Address of an application of this process, for clients that need a real socket."""
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.port}"
+    finally:
+        server.shutdown()
+        thread.join()
+
+
+@contextmanager
+def kept_full(app: Flask) -> Iterator[None]:
+    """An application that refuses requests inside: answers that nobody reads hold every place."""
+    client = app.test_client()
+    held: list[TestResponse] = []
+    while not held or held[-1].status_code == requests.codes.ok:
+        held.append(client.get("/api/info", buffered=False))
+    try:
+        yield
+    finally:
+        for response in held:
+            response.close()
 
 
 def wait_until(condition: Callable[[], bool], timeout_s: float = _START_S) -> None:

@@ -7,6 +7,7 @@ other servers of this contract answer with as well.
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 from webapp.wire import WireBody
 from webapp.wire.openai import OpenAIError
@@ -21,7 +22,11 @@ class CohereDocument(BaseModel):
 
 
 def _as_document(value: Any) -> Any:
-    return {"text": value} if isinstance(value, str) else value
+    if isinstance(value, str):
+        return {"text": value}
+    if not isinstance(value, dict):
+        raise PydanticCustomError("document", "A document is a text, or an object with a text")
+    return value
 
 
 _Document = Annotated[
