@@ -9,6 +9,7 @@ from tiny_model import FakeEncoder, fake_ids, fake_vector
 
 from inference import engine as engine_module
 from inference.batcher import Failure, State
+from inference.checkpoint import Kind
 from inference.engine import Engine
 from inference.errors import InvalidInput, ModelUnavailable, TooLarge
 from inference.model import open_model
@@ -197,7 +198,7 @@ def test_pair_tells_lengths_and_whether_either_text_was_cut(fake: Engine) -> Non
 
 
 def test_both_texts_of_a_pair_may_be_of_one_kind(fake: Engine, encoder: FakeEncoder) -> None:
-    kinds = ("document", "document")
+    kinds: tuple[Kind, Kind] = ("document", "document")
     labels = ("results[{}].sentence1", "results[{}].sentence2")
     fake.score_pairs([("left", "right")], kinds=kinds, labels=labels)
     assert encoder.kinds == {"left": "document", "right": "document"}
