@@ -16,7 +16,13 @@ DOCUMENTS = ["파리의 에펠탑", "인공지능 기술이 빠르게 발전하�
 
 
 @pytest.mark.parametrize(
-    "name", ["openai_embeddings.py", "langchain_embeddings.py", "cohere_rerank.py"]
+    "name",
+    [
+        "openai_embeddings.py",
+        "langchain_embeddings.py",
+        "cohere_rerank.py",
+        "huggingface_inference.py",
+    ],
 )
 def test_documents_are_printed_best_first(
     name: str, live_server: str, engine: Engine, tmp_path: Path

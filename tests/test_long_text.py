@@ -59,6 +59,15 @@ def test_embedding_of_a_long_text_is_the_weighted_mean_of_its_passages(engine: E
     assert np.allclose(embedded.vectors[1], engine.embed(["가"]).vectors[0], atol=1e-5)
 
 
+def test_token_ids_stay_one_passage(engine: Engine) -> None:
+    (tokens,) = engine.tokenize([FILLER])
+    ids = tuple(token.id for token in tokens)
+    embedded = engine.embed([ids, "가"], options=CHUNK)
+    assert embedded.passages.tolist() == [1, 1]
+    assert embedded.truncated.tolist() == [True, False]
+    assert np.allclose(embedded.vectors[0], engine.embed([FILLER]).vectors[0], atol=1e-5)
+
+
 def test_whole_length_is_told_not_the_overlapping_sum(engine: Engine) -> None:
     cut = engine.rank(QUERY, [FILLER]).results[0]
     read = engine.rank(QUERY, [FILLER], options=CHUNK).results[0]

@@ -14,6 +14,7 @@ from tiny_model import FakeEncoder, fake_ids, fake_vector
 from inference.batcher import Batcher, State
 from inference.errors import (
     DeadlineExceeded,
+    EmptyInput,
     InvalidInput,
     ModelUnavailable,
     Overloaded,
@@ -162,6 +163,39 @@ def test_max_length_cuts_there(pipeline: Pipeline) -> None:
 def test_max_length_may_be_what_the_model_reads(pipeline: Pipeline, max_length: int) -> None:
     encoded = _encode(pipeline, ["x" * 100], ReadOptions(max_length=max_length))
     assert encoded.tokens == max_length
+
+
+def test_the_left_end_is_cut_on_request(pipeline: Pipeline) -> None:
+    options = ReadOptions(max_length=5, truncation_side="left")
+    encoded = _encode(pipeline, ["abcdef", "abc"], options)
+    np.testing.assert_array_equal(encoded.vectors, _vectors(["def", "abc"]))
+    assert encoded.truncated.tolist() == [True, False]
+
+
+def test_token_ids_are_read_as_the_text_they_are_of(
+    pipeline: Pipeline, encoder: FakeEncoder
+) -> None:
+    group = TextGroup([tuple(fake_ids("abc")), "ab", tuple(fake_ids("abc"))], "query", "t[{}]")
+    (encoded,) = pipeline.encode([group], ReadOptions(), Timing())
+    np.testing.assert_array_equal(encoded.vectors, _vectors(["abc", "ab", "abc"]))
+    assert len(_seen(encoder)) == 2
+
+
+@pytest.mark.parametrize(
+    ("ids", "error", "sentence"),
+    [
+        ((), EmptyInput, r"t\[1\] is empty"),
+        ((1, 0x110000, 2), InvalidInput, r"t\[1\] has a token id .* 1,114,112 of this model's"),
+        ((-1, 2), InvalidInput, r"t\[1\] has a token id"),
+    ],
+)
+def test_token_ids_that_cannot_be_read_are_named(
+    pipeline: Pipeline, ids: tuple[int, ...], error: type[InvalidInput], sentence: str
+) -> None:
+    group = TextGroup(["text", ids], "query", "t[{}]")
+    with pytest.raises(error, match=sentence) as caught:
+        pipeline.encode([group], ReadOptions(), Timing())
+    assert caught.value.item == "t[1]"
 
 
 @pytest.mark.parametrize("max_length", [-1, 0, 2, 65, 10**9])

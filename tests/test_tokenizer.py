@@ -14,7 +14,14 @@ from transformers import AutoTokenizer
 
 from inference.checkpoint import open_checkpoint
 from inference.errors import InvalidInput
-from inference.tokenizer import TokenizedTexts, Tokenizer, replace_surrogates
+from inference.tokenizer import (
+    Text,
+    Token,
+    TokenizedTexts,
+    Tokenizer,
+    TruncationSide,
+    replace_surrogates,
+)
 
 TEXTS = [
     "김치찌개와 된장찌개는 한국의 대표 전통 음식입니다. " * 4,
@@ -54,6 +61,43 @@ def test_cutting_is_that_of_transformers_for_klue(tmp_path: Path) -> None:
     theirs = AutoTokenizer.from_pretrained(folder)(TEXTS, truncation=True, max_length=9)
     ours = Tokenizer.load(open_checkpoint(str(folder))).tokenize(TEXTS, 9)
     assert ours.ids == theirs["input_ids"]
+
+
+@pytest.mark.parametrize("max_tokens", [3, 16, 1000])
+def test_cutting_on_the_left_is_that_of_transformers(
+    bert: Path, tokenizer: Tokenizer, max_tokens: int
+) -> None:
+    theirs = AutoTokenizer.from_pretrained(bert, truncation_side="left")
+    expected = theirs(TEXTS, truncation=True, max_length=max_tokens)["input_ids"]
+    assert tokenizer.tokenize(TEXTS, max_tokens, "left").ids == expected
+
+
+def test_token_ids_are_only_cut(tokenizer: Tokenizer) -> None:
+    whole = tuple(tokenizer.tokenize(TEXTS[:1], 1000).ids[0])
+    mixed: list[Text] = [whole, TEXTS[1], (5,), whole]
+    sides: list[TruncationSide] = ["right", "left"]
+    for side in sides:
+        texts = tokenizer.tokenize([TEXTS[0], TEXTS[1]], 10, side)
+        read = tokenizer.tokenize(mixed, 10, side)
+        assert read.ids == [texts.ids[0], texts.ids[1], [5], texts.ids[0]]
+        assert read.lengths == [len(whole), texts.lengths[1], 1, len(whole)]
+
+
+def test_tokens_are_told_with_their_characters(tokenizer: Tokenizer) -> None:
+    tokens = tokenizer.tokens(TEXTS[5])
+    assert [token.id for token in tokens] == tokenizer.tokenize([TEXTS[5]], 1000).ids[0]
+    assert tokens[0] == Token(2, "[CLS]", True, None, None)
+    for token in tokens[1:-1]:
+        assert not token.special
+        assert token.text == TEXTS[5][token.start : token.stop]
+    assert tokenizer.tokens(TEXTS[5], special_tokens=False) == tokens[1:-1]
+
+
+def test_tokens_are_decoded(tokenizer: Tokenizer) -> None:
+    ids = tokenizer.tokenize([TEXTS[6]], 1000).ids[0]
+    assert tokenizer.decode(ids).replace(" ", "") == TEXTS[6].replace(" ", "")
+    assert tokenizer.decode(ids, skip_special_tokens=False).startswith("[CLS] ")
+    assert tokenizer.decode([10**9]) == ""
 
 
 def test_cut_text_keeps_its_special_tokens(tokenizer: Tokenizer) -> None:
