@@ -181,3 +181,12 @@ def test_route_of_another_contract_answers_as_cohere(engine: Engine) -> None:
         return answer_cohere_rerank(CohereRerankRequest.model_validate({**BODY, "query": ""}))
 
     assert _error(app.test_client().post("/other"), 400).param == "query"
+
+
+@PATHS
+def test_every_error_is_declared(client: FlaskClient, path: str) -> None:
+    responses = client.get("/openapi.json").get_json()["paths"][path]["post"]["responses"]
+    assert set(responses) == set(map(str, (200, 400, 401, 404, 413, 415, 429, 500, 503, 504)))
+    for status, response in responses.items():
+        reference = response["content"]["application/json"]["schema"]["$ref"]
+        assert reference.endswith("/CohereErrorReply") == (status != "200")

@@ -229,3 +229,15 @@ def test_name_of_a_model_may_hold_slashes(
     monkeypatch.setattr(engine, "model", replace(engine.model, name="org/ko-mini"))
     for path in ("/v1/models/org/ko-mini", "/v1/models/org%2Fko-mini"):
         assert client.get(path).get_json()["id"] == "org/ko-mini"
+
+
+@pytest.mark.parametrize(
+    ("path", "method"),
+    [("/v1/embeddings", "post"), ("/v1/models", "get"), ("/v1/models/{id}", "get")],
+)
+def test_every_error_is_declared(client: FlaskClient, path: str, method: str) -> None:
+    responses = client.get("/openapi.json").get_json()["paths"][path][method]["responses"]
+    assert set(responses) == set(map(str, (200, 400, 401, 404, 413, 415, 429, 500, 503, 504)))
+    for status, response in responses.items():
+        reference = response["content"]["application/json"]["schema"]["$ref"]
+        assert reference.endswith("/OpenAIErrorReply") == (status != "200")

@@ -35,7 +35,11 @@ def answer_cohere_rerank(body: CohereRerankRequest) -> Response:
     ranking = engine.rank(
         body.query, [document.text for document in body.documents], options=_options(body, engine)
     )
-    note(texts=1 + len(body.documents), tokens=ranking.tokens, queue_ms=ranking.timing.queue)
+    note(
+        texts=1 + len(body.documents),
+        tokens=ranking.tokens,
+        queue_ms=ranking.timing.as_dict()["queue"],
+    )
     best = ranking.results[: body.top_n]
     response = json_rows_reply(
         {

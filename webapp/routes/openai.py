@@ -39,7 +39,7 @@ def create_embeddings(body: EmbeddingsRequest) -> Response:
         body.input, kind=body.side, dimensions=body.dimensions, label="input[{}]"
     )
     tokens = embeddings.tokens
-    note(texts=len(body.input), tokens=tokens, queue_ms=embeddings.timing.queue)
+    note(texts=len(body.input), tokens=tokens, queue_ms=embeddings.timing.as_dict()["queue"])
     encode = base64_vector if body.encoding_format == "base64" else _as_it_is
     response = json_rows_reply(
         {
