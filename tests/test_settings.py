@@ -1,3 +1,4 @@
+import traceback
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,25 @@ def test_file_in_the_working_folder_is_read_and_the_environment_wins(
 def test_list_is_split_at_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSANG_CORS_ORIGINS", "https://a.example, https://b.example,")
     assert read_settings().cors_origins == ("https://a.example", "https://b.example")
+
+
+def test_keys_are_split_and_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSANG_API_KEYS", "first-key, second-key")
+    settings = read_settings()
+    keys = [key.get_secret_value() for key in settings.api_keys]
+    assert keys == ["first-key", "second-key"]
+    assert "key" not in repr(settings).replace("api_keys", "")
+
+
+@pytest.mark.parametrize("value", [",", " , ", "good,not good", "열쇠", "a\tb"])
+def test_unfit_keys_are_refused_without_being_shown(
+    monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    monkeypatch.setenv("SSANG_API_KEYS", value)
+    with pytest.raises(InvalidInput, match="SSANG_API_KEYS: ") as caught:
+        read_settings()
+    shown = "".join(traceback.format_exception(caught.value))
+    assert not any(part in shown for part in ("good", "열쇠", "a\tb"))
 
 
 @pytest.mark.parametrize(

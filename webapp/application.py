@@ -11,6 +11,7 @@ from inference.engine import Engine
 from inference.model import open_model
 from inference.resource import locate
 from webapp.admission import REFUSAL, Gate, StreamPlaces, max_requests
+from webapp.authentication import SECURITY_SCHEMES, ApiKeys, register_authentication
 from webapp.errors import register_errors
 from webapp.observation import register_observation
 from webapp.parsing import Request, describe_validation_error
@@ -20,6 +21,7 @@ from webapp.routes.api import api
 from webapp.routes.cohere import cohere
 from webapp.routes.docs import docs
 from webapp.routes.files import files
+from webapp.routes.login import login
 from webapp.routes.openai import openai
 from webapp.routes.ops import ops
 from webapp.routes.pages import pages
@@ -49,6 +51,10 @@ def build_app(settings: Settings | None, engine: Engine | None) -> Flask:
     )
     register_observation(app)
     app.before_request(_raise_refusal)
+    if settings.api_keys:
+        keys = (key.get_secret_value() for key in settings.api_keys)
+        register_authentication(app, ApiKeys(keys))
+        app.register_blueprint(login)
     app.after_request(_secure)
     register_errors(app)
     if settings.cors_origins:
@@ -96,6 +102,7 @@ def _create_flask() -> OpenAPI:
             version=release,
             description="Serves Korean bi-encoders: compare, rank and embed texts.",
         ),
+        security_schemes=SECURITY_SCHEMES,
         doc_ui=False,
         # Where a route does not declare this status, the library would add an error of its own.
         validation_error_status=200,

@@ -135,12 +135,16 @@ def _contract() -> str:
     for prefix, contract in _PREFIXES.items():
         if request.path.startswith(prefix):
             return contract
-    return "page" if _wants_page() else "api"
+    return "page" if _accepts_page() else "api"
 
 
-def _wants_page() -> bool:
+def wants_page() -> bool:
     """Whether a person's browser asked for a page; an API path never answers with HTML."""
-    if request.blueprint not in {None, "pages"}:
+    return _contract() == "page"
+
+
+def _accepts_page() -> bool:
+    if request.blueprint not in {None, "docs", "login", "pages"}:
         return False
     best = request.accept_mimetypes.best_match(["application/json", "text/html"])
     return best == "text/html"
@@ -193,7 +197,8 @@ def _render_sts(problem: Problem) -> Response:
 
 
 def _render_page(problem: Problem) -> Response:
-    return make_response(render_template("error.html", status=problem.status), problem.status)
+    template = "login.html" if problem.status == 401 else "error.html"
+    return make_response(render_template(template, status=problem.status), problem.status)
 
 
 _RENDERERS: dict[str, Callable[[Problem], Response]] = {

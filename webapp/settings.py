@@ -1,14 +1,26 @@
 """Settings: one row each, read once, from flags, the environment and the platforms' own names."""
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, BeforeValidator, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+)
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from inference.errors import InvalidInput
 
 PREFIX = "SSANG_"
+
+# What every client can send in a header as it is.
+_KEY = re.compile(r"[!-~]+")
 
 
 def _split(value: Any) -> Any:
@@ -17,6 +29,22 @@ def _split(value: Any) -> Any:
         if isinstance(value, str)
         else value
     )
+
+
+def _split_keys(value: Any) -> Any:
+    keys = _split(value)
+    if isinstance(value, str) and not keys:
+        # Taken for no keys, it would leave the service open to everybody.
+        raise PydanticCustomError("no_key", "There is no key in it")
+    return keys
+
+
+def _check_key(key: SecretStr) -> SecretStr:
+    if not _KEY.fullmatch(key.get_secret_value()):
+        raise PydanticCustomError(
+            "key", "A key must be of ASCII letters, digits and signs, without spaces"
+        )
+    return key
 
 
 def _setting(name: str, default: Any, description: str, platform: str = "", **bounds: Any) -> Any:
@@ -34,6 +62,8 @@ class Settings(BaseSettings):
         env_ignore_empty=True,
         extra="ignore",
         frozen=True,
+        # Keys would stand in the error's text.
+        hide_input_in_errors=True,
         populate_by_name=True,
     )
 
@@ -84,6 +114,11 @@ class Settings(BaseSettings):
         0, ge=0, description="proxies in front whose X-Forwarded-* headers are believed"
     )
     root_path: str = Field("", description="path the service is mounted under, such as /ssang")
+    api_keys: Annotated[
+        tuple[Annotated[SecretStr, AfterValidator(_check_key)], ...],
+        NoDecode,
+        BeforeValidator(_split_keys),
+    ] = Field((), description="keys, separated by commas, one of which every request must carry")
     cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = Field(
         (), description="origins, separated by commas, whose pages may call the API"
     )
@@ -109,8 +144,9 @@ def read_settings(**flags: Any) -> Settings:
     except ValidationError as error:
         fault = error.errors()[0]
         name = str(fault["loc"][0])
+        shown = "" if name == "api_keys" else f"={fault['input']}"
         name = name if name.isupper() else environment_name(name)
-        raise InvalidInput(f"{name}={fault['input']}: {fault['msg']}.", item=name) from error
+        raise InvalidInput(f"{name}{shown}: {fault['msg']}.", item=name) from error
 
 
 def environment_name(name: str) -> str:

@@ -23,7 +23,7 @@ from webapp.schema import (
 )
 from webapp.service import current_engine, current_service
 
-_ERRORS: dict[Any, Any] = dict.fromkeys((400, 413, 415, 422, 429, 500, 503, 504), ErrorReply)
+_ERRORS: dict[Any, Any] = dict.fromkeys((400, 401, 413, 415, 422, 429, 500, 503, 504), ErrorReply)
 
 api = APIBlueprint(
     "api",

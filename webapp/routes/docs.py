@@ -5,6 +5,9 @@ from pathlib import Path
 
 from flask import Blueprint, Response, current_app, render_template, request, send_from_directory
 
+from webapp.authentication import SECURITY_SCHEMES
+from webapp.service import current_service
+
 docs = Blueprint("docs", __name__)
 
 
@@ -19,7 +22,12 @@ def _assets() -> Path:
 def document() -> dict[str, object]:
     """The OpenAPI document of every route, for the path the service is mounted under."""
     described: dict[str, object] = current_app.api_doc  # type: ignore[attr-defined]
-    return {**described, "servers": [{"url": request.script_root or "/"}]}
+    needs_key = bool(current_service().settings.api_keys)
+    return {
+        **described,
+        "servers": [{"url": request.script_root or "/"}],
+        "security": [{scheme: []} for scheme in SECURITY_SCHEMES] if needs_key else [],
+    }
 
 
 @docs.get("/docs")

@@ -25,7 +25,7 @@ NDJSON = "application/x-ndjson"
 
 _TEXTS = {"query", "document"}
 
-_ERRORS: dict[Any, Any] = dict.fromkeys((400, 413, 422, 429, 500, 503), ErrorReply)
+_ERRORS: dict[Any, Any] = dict.fromkeys((400, 401, 413, 422, 429, 500, 503), ErrorReply)
 
 _LINES: dict[Any, Any] = {
     200: {

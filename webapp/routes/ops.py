@@ -15,42 +15,47 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from inference.batcher import State
 from webapp.reply import json_reply
-from webapp.schema import StateReply
+from webapp.schema import ErrorReply, StateReply
 from webapp.service import current_service
 
 ops = APIBlueprint(
     "ops", __name__, abp_tags=[Tag(name="operations", description="Health and metrics")]
 )
 
+# Health needs no key: who asks for it has none.
+_OPEN: list[dict[str, list[Any]]] = [{}]
+
 _STATES: dict[Any, Any] = {200: StateReply, 503: StateReply}
 
 
-@ops.get("/live", summary="Is the process up?", responses={200: StateReply})
+@ops.get("/live", summary="Is the process up?", responses={200: StateReply}, security=_OPEN)
 def live() -> Response:
     """Answers as long as the process does."""
     return json_reply({"status": "alive"})
 
 
-@ops.get("/ready", summary="Can the model answer?", responses=_STATES)
+@ops.get("/ready", summary="Can the model answer?", responses=_STATES, security=_OPEN)
 def ready() -> Response:
     """200 once the model is loaded; 503 while it loads, when it has failed, and on the way out."""
     return _state_reply()
 
 
-@ops.get("/health", summary="The same as /ready", responses=_STATES)
+@ops.get("/health", summary="The same as /ready", responses=_STATES, security=_OPEN)
 def health() -> Response:
     """For those who look for health under this name."""
     return _state_reply()
 
 
-@ops.get("/ping", summary="The same as /ready", responses=_STATES)
+@ops.get("/ping", summary="The same as /ready", responses=_STATES, security=_OPEN)
 def ping() -> Response:
     """For those who look for health under this name."""
     return _state_reply()
 
 
 @ops.get(
-    "/metrics", summary="Metrics for Prometheus", responses={200: {"content": {"text/plain": {}}}}
+    "/metrics",
+    summary="Metrics for Prometheus",
+    responses={200: {"content": {"text/plain": {}}}, 401: ErrorReply},
 )
 def metrics() -> Response:
     """Every worker's metrics, added up, in Prometheus' text format."""

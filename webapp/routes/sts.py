@@ -97,7 +97,8 @@ def _read_file(form: StsForm) -> StsFile:
 def _score(pairs: Sequence[tuple[str, str]], *, labels: tuple[str, str]) -> PairScores:
     """Both sentences are read as documents, so that either order has the same score."""
     scored = current_engine().score_pairs(pairs, kinds=("document", "document"), labels=labels)
-    note(texts=2 * len(pairs), tokens=scored.tokens, queue_ms=scored.timing.queue)
+    queue_ms = scored.timing.as_dict()["queue"]
+    note(texts=2 * len(pairs), tokens=scored.tokens, queue_ms=queue_ms)
     return scored
 
 
