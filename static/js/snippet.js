@@ -9,6 +9,11 @@ function printableJson(body, indent) {
   return JSON.stringify(body, null, indent).replace(UNPRINTABLE, escape);
 }
 
+// A reader with a cookie here needs the key itself elsewhere; it is never in the page.
+const NEEDS_KEY = "signedIn" in document.documentElement.dataset;
+const CURL_KEY = NEEDS_KEY ? [`-H "Authorization: Bearer $SSANG_API_KEY"`] : [];
+const PYTHON_HEADERS = `{"Authorization": "Bearer " + os.environ["SSANG_API_KEY"]}`;
+
 /** A request as code for each tab of the panel. A request has a JSON `body`, or a `file` with the form's `fields`. */
 export function snippetsOf(url, request) {
   return request.file
@@ -18,9 +23,8 @@ export function snippetsOf(url, request) {
 
 /** The shell reads a quoted heredoc as it stands, and no line of the JSON can be its end mark. */
 function curlSnippet(url, { body }) {
-  return `curl -sS '${url}' \\
-  -H 'Content-Type: application/json' \\
-  --data-binary @- <<'JSON'
+  const options = [...CURL_KEY, "-H 'Content-Type: application/json'", "--data-binary @- <<'JSON'"];
+  return `${[`curl -sS '${url}'`, ...options].join(" \\\n  ")}
 ${printableJson(body, 2)}
 JSON`;
 }
@@ -30,10 +34,11 @@ JSON`;
  * `printing` are the lines that show the reply; they may use `payload` and `response`.
  */
 function pythonSnippet(url, { body, printing }) {
-  return `import requests
+  const headers = NEEDS_KEY ? `, headers=${PYTHON_HEADERS}` : "";
+  return `${pythonImports()}
 
 payload = ${printableJson(body, 4)}
-response = requests.post("${url}", json=payload, timeout=60)
+response = requests.post("${url}", json=payload${headers}, timeout=60)
 response.raise_for_status()
 ${printing}`;
 }
@@ -42,24 +47,30 @@ function curlFileSnippet(url, { file, fields }) {
   // A comma or a semicolon would end the name for curl, unless it stands in curl's own quotes.
   const name = /[",;\\]/.test(file.name) ? `"${file.name.replace(/["\\]/g, "\\$&")}"` : file.name;
   const options = Object.entries(fields).map(([field, value]) => `--form-string ${shellQuoted(`${field}=${value}`)}`);
-  return [`curl -sN '${url}'`, ...options, `-F ${shellQuoted(`file=@${name}`)}`].join(" \\\n  ");
+  return [`curl -sN '${url}'`, ...CURL_KEY, ...options, `-F ${shellQuoted(`file=@${name}`)}`].join(" \\\n  ");
 }
 
 function shellQuoted(text) {
   return `'${text.replaceAll("'", "'\\''")}'`;
 }
 
+/** Modules of the standard library stand before others, behind a blank line. */
+function pythonImports(...modules) {
+  const standard = NEEDS_KEY ? [...modules, "os"] : modules;
+  const blocks = [standard.map((name) => `import ${name}`).join("\n"), "import requests"];
+  return blocks.filter(Boolean).join("\n\n");
+}
+
 /** Rows are printed as they come; `printing` are the lines that show one, which may use `row`. */
 function pythonFileSnippet(url, { file, fields, printing }) {
   const data = Object.keys(fields).length > 0 ? `\n        data=${printableJson(fields)},` : "";
-  return `import json
-
-import requests
+  const headers = NEEDS_KEY ? `\n        headers=${PYTHON_HEADERS},` : "";
+  return `${pythonImports("json")}
 
 with open(${printableJson(file.name)}, "rb") as file:
     response = requests.post(
         "${url}",
-        files={"file": file},${data}
+        files={"file": file},${data}${headers}
         stream=True,
         timeout=60,
     )
