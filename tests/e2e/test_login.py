@@ -114,6 +114,7 @@ def test_request_as_code_sends_the_key_too(
 ) -> None:
     page.goto(locked + path)
     sign_in(page)
+    expect(page.locator("#model")).to_have_attribute("data-state", "ready")
     with answered(page):
         page.locator("[data-example]").nth(example).click()
     expect(page.locator("#code-curl")).to_contain_text("Authorization: Bearer $SSANG_API_KEY")
