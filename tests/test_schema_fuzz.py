@@ -1,0 +1,76 @@
+"""The whole API under made-up requests: no answer that its own OpenAPI document does not declare.
+
+Schemathesis makes requests that fit the document and requests that do not, and holds each answer
+against it: no 5xx; no status, content type or body that is not declared; nothing taken that is
+declared to be wrong.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+import schemathesis
+from running_service import wait_until
+from tiny_model import save_bert, save_sentence_transformer
+from werkzeug.test import run_wsgi_app
+
+from inference.batcher import State
+from inference.engine import Engine
+from inference.model import open_model
+from webapp import create_app
+from webapp.settings import Settings
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+CONFIG = schemathesis.Config.from_dict(
+    {
+        "seed": 1,
+        "generation": {"max-examples": 60, "database": "none"},
+        "suppress-health-check": ["all"],
+        # Which texts are empty and which lengths a model reads, no document can declare.
+        "checks": {"positive_data_acceptance": {"enabled": False}},
+        # It is a page as well, and pages are not in the document.
+        "operations": [
+            {
+                "include-name": "POST /",
+                "checks": {
+                    "allow_header_conformance": {"enabled": False},
+                    "unsupported_method": {"enabled": False},
+                },
+            }
+        ],
+    }
+)
+
+# The routes are needed to make the tests, the model to run them.
+app = create_app(Settings(), Engine(open_model("ko-mini")))
+
+
+def read_to_the_end(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+    """The application as behind a server, which closes each answer and so frees its place."""
+    body, status, headers = run_wsgi_app(app, environ, buffered=True)
+    start_response(status, headers.to_wsgi_list())
+    return body
+
+
+document = schemathesis.openapi.from_wsgi("/openapi.json", read_to_the_end, config=CONFIG)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _small_model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Loads a model that answers at once."""
+    folder = tmp_path_factory.mktemp("model")
+    model = save_sentence_transformer(folder / "model", save_bert(folder / "bert"))
+    engine = Engine(open_model(str(model)))
+    engine.start()
+    wait_until(lambda: engine.state is State.READY)
+    app.extensions["ssang"].engine = engine
+    yield
+    engine.close()
+
+
+@document.parametrize()
+def test_every_answer_is_as_declared(case: schemathesis.Case) -> None:
+    response = case.call_and_validate()
+    assert response.status_code != 429, "nobody else asks, so that this would test nothing"
