@@ -147,17 +147,19 @@ class Engine:
         dimensions: int | None = None,
         options: ReadOptions = _DEFAULT,
         label: str = "texts[{}]",
+        first: int = 0,
     ) -> Embeddings:
         """Unit vectors of texts, on request cut to the first ``dimensions`` and made unit again.
 
-        Token ids may stand for a text; they are read as they are, without a prompt.
+        Token ids may stand for a text; they are read as they are, without a prompt. Errors name a
+        text by ``label``, counted from ``first``.
         """
         with _timed() as timing:
             dim = self._pipeline.dim
             if dimensions is not None:
                 _check_dimensions(dimensions, dim)
             self._check_answer_size(len(texts), dim, "texts and dimensions")
-            parts = self._split(TextGroup(texts, kind, label), options)
+            parts = self._split(TextGroup(texts, kind, label, first), options)
             (read,) = self._pipeline.encode([parts.group], options, timing)
             encoded = parts.gather(read)
             vectors = encoded.vectors

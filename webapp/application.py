@@ -25,6 +25,7 @@ from webapp.routes.login import login
 from webapp.routes.openai import openai
 from webapp.routes.ops import ops
 from webapp.routes.pages import pages
+from webapp.routes.sagemaker import sagemaker
 from webapp.routes.sts import sts
 from webapp.routes.tei import tei
 from webapp.schema import ErrorReply
@@ -60,7 +61,7 @@ def build_app(settings: Settings | None, engine: Engine | None) -> Flask:
     if settings.cors_origins:
         exposed = ["X-Request-ID", TRUNCATED_HEADER]
         CORS(app, origins=list(settings.cors_origins), expose_headers=exposed)
-    for contract in (api, files, openai, cohere, tei, sts, ops):
+    for contract in (api, files, openai, cohere, tei, sts, sagemaker, ops):
         app.register_api(contract)
     app.register_blueprint(docs)
     app.register_blueprint(pages)

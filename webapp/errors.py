@@ -46,6 +46,8 @@ STATUS: dict[tuple[str, type[errors.SsangError]], tuple[int, str]] = {
     ("tei", errors.Overloaded): (429, "Overloaded"),
     ("tei", errors.DeadlineExceeded): (424, "Backend"),
     ("tei", errors.ModelUnavailable): (503, "Unhealthy"),
+    # SageMaker's toolkits answer 400 to every input that is wrong.
+    ("sagemaker", errors.InvalidInput): (400, "invalid_input"),
 }
 
 # What the HTTP layer itself finds wrong. A message of None passes on what the raiser wrote.
@@ -53,6 +55,7 @@ _HTTP: dict[int, tuple[str, str | None]] = {
     400: ("malformed", None),
     404: ("not_found", "There is nothing at this address: /docs lists what there is."),
     405: ("method_not_allowed", "This address does not take this method: see /docs."),
+    406: ("not_acceptable", None),
     408: ("timeout", None),
     413: ("too_large", "The body is larger than one request may be: send it in parts."),
     415: ("unsupported_media_type", None),
@@ -87,29 +90,45 @@ def error_body(error: Exception) -> dict[str, Any]:
     return {"code": "internal", "message": _INTERNAL}
 
 
-def _answer_ssang_error(error: errors.SsangError) -> Response:
-    status, code = _status(_contract(), error)
+def problem_of(error: Exception, contract: str) -> Problem:
+    """What an error is to the clients of a contract, outside a request too."""
+    if isinstance(error, errors.SsangError):
+        return _ssang_problem(error, contract)
+    if isinstance(error, HTTPException):
+        return _http_problem(error)
+    return Problem(500, "internal", _INTERNAL)
+
+
+def _ssang_problem(error: errors.SsangError, contract: str) -> Problem:
+    status, code = _status(contract, error)
     headers = {}
     if isinstance(error, errors.Overloaded):
         headers["Retry-After"] = str(error.retry_after_s)
     if isinstance(error, Unauthorized):
         headers["WWW-Authenticate"] = "Bearer"
-    return _render(Problem(status, code, error.message, error.details, headers))
+    return Problem(status, code, error.message, error.details, headers)
+
+
+def _http_problem(error: HTTPException) -> Problem:
+    status = error.code or 500
+    code, message = _HTTP.get(status, ("http_error", None))
+    headers = {name: value for name, value in error.get_headers() if name == "Allow"}
+    return Problem(status, code, message or error.description or error.name, headers=headers)
+
+
+def _answer_ssang_error(error: errors.SsangError) -> Response:
+    return _render(problem_of(error, _contract()))
 
 
 def _answer_http_exception(error: HTTPException) -> Response:
-    status = error.code or 500
-    if status < 400:
+    if (error.code or 500) < 400:
         return make_response(error.get_response())
-    code, message = _HTTP.get(status, ("http_error", None))
-    headers = {name: value for name, value in error.get_headers() if name == "Allow"}
-    message = message or error.description or error.name
-    return _render(Problem(status, code, message, headers=headers))
+    return _render(problem_of(error, _contract()))
 
 
 def _answer_exception(error: Exception) -> Response:
     log.error("request failed", exc_info=error)
-    return _render(Problem(500, "internal", _INTERNAL))
+    return _render(problem_of(error, _contract()))
 
 
 def _status(contract: str, error: errors.SsangError) -> tuple[int, str]:
@@ -191,6 +210,10 @@ def _render_tei(problem: Problem) -> Response:
     return json_reply({"error": problem.message, "error_type": kind}, problem.status)
 
 
+def _render_sagemaker(problem: Problem) -> Response:
+    return json_reply({"error": problem.message, "code": problem.code}, problem.status)
+
+
 def _render_sts(problem: Problem) -> Response:
     """As FastAPI, which the STS service is written in, answers an HTTPException."""
     return json_reply({"detail": problem.message}, problem.status)
@@ -206,6 +229,7 @@ _RENDERERS: dict[str, Callable[[Problem], Response]] = {
     "cohere": _render_cohere,
     "openai": _render_openai,
     "page": _render_page,
+    "sagemaker": _render_sagemaker,
     "sts": _render_sts,
     "tei": _render_tei,
 }
@@ -217,5 +241,6 @@ _PREFIXES = {
     "/v1/": "openai",
     "/v2/": "cohere",
     "/pred/": "sts",
+    "/invocations": "sagemaker",
     **dict.fromkeys(("/embed", "/similarity", "/rerank", "/tokenize", "/decode", "/info"), "tei"),
 }

@@ -39,18 +39,23 @@ class Request(FlaskRequest):
             raise UnsupportedMediaType(
                 "The body must be JSON: send the header Content-Type: application/json."
             )
-        value = parse_json(self._read_body())
+        value = parse_json(whole_body(self))
         if not isinstance(value, dict):
             raise InvalidInput("The body must be a JSON object, such as {...}.", item="body")
         return value
 
-    def _read_body(self) -> bytes:
-        """The whole body. Werkzeug cuts one of unknown length at the limit without a word."""
-        body = self.get_data()
-        limit = self.max_content_length
-        if self.content_length is None and limit is not None and len(body) >= limit:
-            raise RequestEntityTooLarge
-        return body
+
+def whole_body(request: FlaskRequest) -> bytes:
+    """The body as it came. Werkzeug cuts one of unknown length at the limit without a word.
+
+    Raises:
+        RequestEntityTooLarge: it is longer than a body may be.
+    """
+    body = request.get_data()
+    limit = request.max_content_length
+    if request.content_length is None and limit is not None and len(body) >= limit:
+        raise RequestEntityTooLarge
+    return body
 
 
 def parse_json(body: bytes, *, what: str = "body") -> Any:

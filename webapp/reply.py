@@ -19,7 +19,14 @@ TRUNCATED_HEADER = "X-Ssang-Truncated"
 
 def encode_json(value: Any) -> bytes:
     """The JSON of a value that may hold NumPy arrays and numbers."""
-    return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
+    return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY, default=_as_lists)
+
+
+def _as_lists(value: Any) -> Any:
+    """What orjson does not take of arrays: torch's, and NumPy's of unusual layout."""
+    if not hasattr(value, "tolist"):
+        raise TypeError(f"{type(value).__name__} cannot be written as JSON")
+    return value.tolist()
 
 
 def json_reply(value: Mapping[str, Any], status: int = 200) -> Response:
@@ -58,18 +65,19 @@ def json_array_reply(count: int, rows: Callable[[int, int], Any]) -> Response:
     """A JSON answer that is one long array; see :func:`json_rows_reply`."""
     if count <= _ROWS_A_PIECE:
         return Response(encode_json(rows(0, count)), mimetype=JSON)
-    return Response(_array_pieces(count, rows), mimetype=JSON)
+    return Response(json_array_pieces(count, rows), mimetype=JSON)
 
 
 def _pieces(
     value: Mapping[str, Any], name: str, count: int, rows: Callable[[int, int], Any]
 ) -> Iterator[bytes]:
     yield encode_json(value)[:-1] + b"," + encode_json(name) + b":"
-    yield from _array_pieces(count, rows)
+    yield from json_array_pieces(count, rows)
     yield b"}"
 
 
-def _array_pieces(count: int, rows: Callable[[int, int], Any]) -> Iterator[bytes]:
+def json_array_pieces(count: int, rows: Callable[[int, int], Any]) -> Iterator[bytes]:
+    """A long JSON array in pieces; see :func:`json_rows_reply`."""
     yield b"["
     for start in range(0, count, _ROWS_A_PIECE):
         piece = encode_json(rows(start, min(start + _ROWS_A_PIECE, count)))[1:-1]

@@ -10,7 +10,7 @@ from contextlib import closing
 from queue import Empty, Full, Queue
 from typing import TypeVar
 
-from flask import Blueprint, Response, g
+from flask import Blueprint, Response, after_this_request
 
 from webapp.service import current_service
 
@@ -94,16 +94,19 @@ def limit_streams(blueprint: Blueprint) -> None:
 
     The place is asked for before the body is read.
     """
+    blueprint.before_request(hold_place)
 
-    @blueprint.before_request
-    def take() -> None:
-        places = current_service().streams
-        places.take()
-        g.stream_places = places
 
-    @blueprint.after_request
+def hold_place() -> None:
+    """Makes this request hold one of the places for streams until its end.
+
+    Raises:
+        Overloaded: all are taken.
+    """
+    places = current_service().streams
+    places.take()
+
+    @after_this_request
     def give_back(response: Response) -> Response:
-        places = g.pop("stream_places", None)
-        if places:
-            response.call_on_close(places.give_back)
+        response.call_on_close(places.give_back)
         return response
