@@ -2,15 +2,18 @@
 
 import logging
 import re
+import sys
 from http.client import HTTPConnection
+from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from flask import Flask
 from flask.testing import FlaskClient
 from openapi_spec_validator import validate
 from pydantic import BaseModel
-from running_service import serving
+from running_service import StartService, serving
 
 from inference.engine import Engine
 from webapp import create_app, schema
@@ -207,6 +210,18 @@ def test_keys_are_not_in_log_or_answers(
     logged = " ".join(str(vars(record)) for record in caplog.records)
     assert "/login" in logged
     assert not any(secret in logged for secret in secrets)
+
+
+def test_keys_are_not_in_the_service_s_log_or_arguments(start_service: StartService) -> None:
+    service = start_service([sys.executable, "-m", "webapp.cli", "serve", "--api-keys", KEY])
+    headers = {"X-API-Key": KEY}
+    assert requests.get(f"{service.url}/api/info", headers=headers, timeout=20).ok
+    assert not requests.get(f"{service.url}/api/info", timeout=20).ok
+    children = Path(f"/proc/{service.process.pid}/task/{service.process.pid}/children").read_text()
+    for pid in (service.process.pid, *map(int, children.split())):
+        assert KEY not in Path(f"/proc/{pid}/cmdline").read_text()
+    assert KEY not in service.log
+    service.stop()
 
 
 def test_document_declares_how_to_send_a_key(client: FlaskClient, engine: Engine) -> None:
