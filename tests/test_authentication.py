@@ -363,7 +363,8 @@ OWN = [{}, {"Origin": "http://localhost"}, {"Origin": "https://localhost"}]
 OWN += [{"Sec-Fetch-Site": site} for site in ("same-origin", "none")]
 # With a proxy that hides the host that the browser asked for.
 OWN += [{"Sec-Fetch-Site": "same-origin", "Origin": "https://ssang.example"}]
-FOREIGN = [{"Origin": origin} for origin in ("https://evil.example", "http://localhost:1", "null")]
+FOREIGN_ORIGINS = ("https://evil.example", "http://localhost:1", "null", "http://[", "")
+FOREIGN = [{"Origin": origin} for origin in FOREIGN_ORIGINS]
 FOREIGN += [{"Sec-Fetch-Site": site} for site in ("cross-site", "same-site")]
 
 
