@@ -43,6 +43,9 @@ CONFIG = schemathesis.Config.from_dict(
     }
 )
 
+# A text as well, of which it only has to be told.
+schemathesis.serializer.alias("application/jsonlines", "text/plain")
+
 # The routes are needed to make the tests, the model to run them.
 app = create_app(Settings(), Engine(open_model("ko-mini")))
 
