@@ -8,6 +8,7 @@ SsangError
 ├── Conflict            the state of the thing forbids what was asked
 ├── Overloaded          too much work is waiting; try again after `retry_after_s`
 ├── DeadlineExceeded    the work waited longer than it may
+├── UserCodeFailed      code of a user, beside the model, raised an error
 └── ModelUnavailable    the model is loading, failed, or is stopping
 
 Each message says what was wrong with which item and what to do about it. It never holds the text
@@ -86,11 +87,15 @@ class DeadlineExceeded(SsangError):
     """The work waited longer than it may."""
 
 
+class UserCodeFailed(SsangError):
+    """Code of a user, beside the model, raised an error; the log has the trace."""
+
+
 class ModelUnavailable(SsangError):
     """The model is loading, failed, or is stopping."""
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """The first line of a library's error, which may have many or none.
 
     >>> first_line(ValueError("no such file\\nSee the documentation.")), first_line(EOFError())

@@ -8,11 +8,15 @@ from flask_openapi import Info, OpenAPI
 from pydantic import ValidationError
 
 from inference.engine import Engine
-from inference.model import open_model
+from inference.errors import ModelUnavailable
+from inference.model import Model, open_model
 from inference.resource import locate
+from inference.user_code import open_served
+from inference.user_model import UserModel
 from webapp.admission import REFUSAL, Gate, StreamPlaces, max_requests
 from webapp.authentication import SECURITY_SCHEMES, ApiKeys, register_authentication
 from webapp.errors import register_errors
+from webapp.invocation import default_handlers
 from webapp.observation import register_observation
 from webapp.parsing import Request, describe_validation_error
 from webapp.proxy import behind_proxy
@@ -42,14 +46,9 @@ _CONTENT_SECURITY_POLICY = (
 def build_app(settings: Settings | None, engine: Engine | None) -> Flask:
     """See :func:`webapp.create_app`."""
     settings = settings or read_settings()
-    if engine is None:
-        engine = create_engine(settings)
-        engine.start()
     app = _create_flask()
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
-    app.extensions["ssang"] = Service(
-        settings, engine, StreamPlaces(max_requests(settings.threads) // 2)
-    )
+    app.extensions["ssang"] = _create_service(settings, engine)
     register_observation(app)
     app.before_request(_raise_refusal)
     if settings.api_keys:
@@ -69,14 +68,49 @@ def build_app(settings: Settings | None, engine: Engine | None) -> Flask:
     return app
 
 
-def create_engine(settings: Settings, *, slices_ahead: int = 2) -> Engine:
-    """An engine as the settings say; its model is not loaded yet.
+def _create_service(settings: Settings, engine: Engine | None) -> Service:
+    """The service around a given engine, or around what the settings name, which starts to load."""
+    streams = StreamPlaces(max_requests(settings.threads) // 2)
+    if engine is not None:
+        return Service(settings, engine, streams)
+    served = open_served(
+        settings.model,
+        query=settings.query_model,
+        document=settings.document_model,
+        program=settings.program,
+    )
+    if served.model is not None:
+        engine = create_engine(settings, model=served.model)
+        engine.start()
+    service = Service(settings, engine, streams)
+    if served.program is not None:
+        service.user_model = UserModel(
+            served.program,
+            default_handlers(lambda: _require(engine, served.fault)),
+            deadline_s=settings.deadline_s,
+            hang_timeout_s=settings.hang_timeout_s,
+        )
+        service.user_model.start()
+    return service
+
+
+def _require(engine: Engine | None, fault: str) -> Engine:
+    if engine is None:
+        raise ModelUnavailable(f"The model's own code has no model_fn, and no encoder: {fault}")
+    return engine
+
+
+def create_engine(
+    settings: Settings, *, model: Model | None = None, slices_ahead: int = 2
+) -> Engine:
+    """An engine as the settings say; its model, that of the settings by default, is not loaded yet.
 
     Raises:
         NotFound, InvalidInput: the model cannot be served; see ``open_model``.
     """
     return Engine(
-        open_model(settings.model, query=settings.query_model, document=settings.document_model),
+        model
+        or open_model(settings.model, query=settings.query_model, document=settings.document_model),
         device=settings.device,
         precision=settings.precision,
         threads=settings.compute_threads,

@@ -27,6 +27,7 @@ STATUS: dict[tuple[str, type[errors.SsangError]], tuple[int, str]] = {
     ("api", errors.Conflict): (409, "conflict"),
     ("api", errors.Overloaded): (429, "overloaded"),
     ("api", errors.DeadlineExceeded): (504, "deadline_exceeded"),
+    ("api", errors.UserCodeFailed): (500, "user_code_failed"),
     ("api", errors.ModelUnavailable): (503, "model_unavailable"),
     # The codes of OpenAI's own answers; its client chooses the exception by the status.
     ("openai", Unauthorized): (401, "invalid_api_key"),
@@ -48,6 +49,7 @@ STATUS: dict[tuple[str, type[errors.SsangError]], tuple[int, str]] = {
     ("tei", errors.ModelUnavailable): (503, "Unhealthy"),
     # SageMaker's toolkits answer 400 to every input that is wrong.
     ("sagemaker", errors.InvalidInput): (400, "invalid_input"),
+    ("sagemaker", errors.UserCodeFailed): (500, "ModelError"),
 }
 
 # What the HTTP layer itself finds wrong. A message of None passes on what the raiser wrote.

@@ -11,13 +11,15 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
 
 from flask import Flask
 from gunicorn.arbiter import Arbiter
 
 from inference.errors import SsangError
-from inference.model import open_model
+from inference.user_code import Served, install, open_served
 from webapp.capacity import (
     available_cores,
     choose_capacity,
@@ -41,17 +43,28 @@ _PROMETHEUS_DIR = "PROMETHEUS_MULTIPROC_DIR"
 _FAREWELL_S = 1.0
 
 
-def _read_or_exit() -> Settings:
-    """The settings, once the model's files were checked; otherwise one sentence and the end."""
+@contextmanager
+def _ending_with_a_sentence() -> Iterator[None]:
     try:
-        settings = read_settings()
-        open_model(settings.model, query=settings.query_model, document=settings.document_model)
+        yield
     except SsangError as error:
         sys.exit(f"ssang: {error.message}")
-    return settings
 
 
-_settings = _read_or_exit()
+def _read() -> tuple[Settings, Served]:
+    """The settings, and the model's files, checked."""
+    settings = read_settings()
+    served = open_served(
+        settings.model,
+        query=settings.query_model,
+        document=settings.document_model,
+        program=settings.program,
+    )
+    return settings, served
+
+
+with _ending_with_a_sentence():
+    _settings, _served = _read()
 _capacity = choose_capacity(_settings, cores=available_cores(), gpu=has_gpu(_settings.device))
 let_idle_threads_sleep()
 # The workers read their settings from the environment they inherit.
@@ -81,7 +94,8 @@ control_socket_disable = True
 
 
 def on_starting(server: "Arbiter") -> None:
-    """Shares an empty metrics folder among the workers and says what was chosen."""
+    """Prepares what the workers share, and says what was chosen."""
+    _prepare_user_code()
     os.environ[_PROMETHEUS_DIR] = tempfile.mkdtemp(
         prefix="ssang-metrics-", dir=os.environ.get(_PROMETHEUS_DIR)
     )
@@ -96,17 +110,32 @@ def on_starting(server: "Arbiter") -> None:
     )
 
 
+def _prepare_user_code() -> None:
+    program = _served.program
+    if program is None:
+        return
+    log.info("user code", extra={"file": str(program.file)})
+    if program.requirements is None:
+        return
+    if not _settings.install_requirements:
+        hint = f"not installed: set {environment_name('install_requirements')} for that"
+        log.warning(hint, extra={"file": str(program.requirements)})
+        return
+    with _ending_with_a_sentence():
+        install(program.requirements)
+
+
 def post_worker_init(worker: "Worker") -> None:
     """Lets the application know when its process stops, and ends it when its model has failed."""
     service = _service(worker)
     service.is_stopping = lambda: not worker.alive
-    service.engine.on_failure(lambda failure: _leave(failure))
+    service.on_failure(lambda failure: _leave(failure))
 
 
 def worker_exit(server: Arbiter, worker: "Worker") -> None:
     """Ends the model's thread before its process, if the application was ever made."""
     if hasattr(worker, "wsgi"):
-        _service(worker).engine.close()
+        _service(worker).close()
 
 
 def child_exit(server: "Arbiter", worker: "Worker") -> None:

@@ -4,23 +4,30 @@ A body of any of a SageMaker container's types in, an answer of an accepted type
 needs a request, so it may be called from any thread.
 """
 
-from collections.abc import Iterator
+import logging
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
 import numpy as np
 
+from inference.batcher import State
 from inference.engine import Engine
-from inference.errors import InvalidInput
+from inference.errors import InvalidInput, UserCodeFailed, first_line
 from inference.pipeline import TextGroup, check_not_empty
 from inference.result import Embeddings, ScoreMatrix
 from inference.similarity import Vectors
+from inference.user_code import Handler
+from inference.user_model import UserModel
 from webapp import media
 from webapp.parsing import read_body
 from webapp.reply import JSON, json_array_pieces
 from webapp.service import Service
 from webapp.wire.sagemaker import BiEncoderRequest, SentenceInputs, TextInputs
+
+log = logging.getLogger(__name__)
 
 # Texts whose vectors are computed, then sent, at a time.
 _SLICE_TEXTS = 256
@@ -91,7 +98,10 @@ def invoke(
         werkzeug.exceptions.HTTPException: the body is not what its type says, or a type is not
             known.
     """
-    media_type = media.choose_accept(accept, JSON)
+    default = service.settings.default_accept
+    if service.user_model is not None:
+        return _invoke_user_code(service.user_model, body, content_type, accept, default)
+    media_type = media.choose_accept(accept, default)
     request = read_request(media.read(body, content_type))
     notes = Notes()
     if stream and media_type in media.BY_LINE and not isinstance(request, SentenceInputs):
@@ -105,9 +115,15 @@ def invoke(
     return Invocation(media_type, media.write(value, media_type), notes)
 
 
-def is_streamed(accept: str) -> bool:
-    """Whether an answer in one of these types is made while it is sent, as far as they tell."""
-    return media.choose_accept(accept, JSON) in media.BY_LINE
+def is_streamed(service: Service, accept: str) -> bool:
+    """Whether an answer in one of these types is made while it is sent, as far as they tell.
+
+    Raises:
+        NotAcceptable: none of them can be written.
+    """
+    if service.user_model is not None:
+        return False
+    return media.choose_accept(accept, service.settings.default_accept) in media.BY_LINE
 
 
 Request = TextInputs | SentenceInputs | BiEncoderRequest
@@ -206,3 +222,81 @@ def _vector_slices(
 def _started(pieces: Iterator[bytes]) -> Iterator[bytes]:
     """The same pieces, once the first is made: until then an error can have its own status."""
     return chain([next(pieces)], pieces)
+
+
+# A user's code
+
+# What SageMaker's toolkits hand over as text.
+_TEXTUAL = frozenset({JSON, media.CSV})
+
+# How often a user's code without a model of its own looks whether ours is loaded.
+_POLL_S = 0.05
+
+
+def default_handlers(get_engine: Callable[[], Engine]) -> dict[str, Handler]:
+    """Our own handlers, for a user's code that lacks some.
+
+    ``model_fn`` gives the engine once it is loaded, ``input_fn`` the body as from JSON,
+    ``predict_fn`` what /invocations answers or, of another model, what calling it with the inputs
+    and parameters gives, and ``output_fn`` writes it in any of our types.
+
+    Args:
+        get_engine: gives the engine, or raises why there is none.
+    """
+
+    def model_fn(model_dir: str) -> Engine:
+        engine = get_engine()
+        while engine.state is State.LOADING:
+            time.sleep(_POLL_S)
+        engine.info()
+        return engine
+
+    return {
+        "model_fn": model_fn,
+        "input_fn": _input_fn,
+        "predict_fn": _predict_fn,
+        "output_fn": _output_fn,
+    }
+
+
+def _input_fn(body: bytes | str, content_type: str) -> Any:
+    return media.read(body.encode() if isinstance(body, str) else body, content_type)
+
+
+def _predict_fn(data: Any, model: Any) -> Any:
+    request = data if isinstance(data, dict) else {"inputs": data}
+    if isinstance(model, Engine):
+        return predict(model, read_request(request), Notes())
+    if not callable(model):
+        raise UserCodeFailed(
+            f"model_fn gave a {type(model).__name__}, which cannot be called: add predict_fn."
+        )
+    try:
+        return model(request.get("inputs", request), **(request.get("parameters") or {}))
+    except Exception as error:
+        log.exception("the model of model_fn failed")
+        raise UserCodeFailed(f"The model failed: {first_line(error)}") from error
+
+
+def _output_fn(prediction: Any, accept: str) -> tuple[bytes, str]:
+    media_type = media.choose_accept(accept, accept)
+    try:
+        return media.write(prediction, media_type), media_type
+    except TypeError as error:
+        raise UserCodeFailed(f"{first_line(error)}: add output_fn.") from error
+
+
+def _invoke_user_code(
+    user_model: UserModel, body: bytes, content_type: str, accept: str, default: str
+) -> Invocation:
+    media_type = media.type_of(content_type)
+    content: bytes | str = body
+    if media_type in _TEXTUAL:
+        try:
+            content = body.decode()
+        except UnicodeDecodeError as error:
+            raise InvalidInput(
+                f"The body is not UTF-8 at byte {error.start}: encode it so.", item="body"
+            ) from None
+    answer, answer_type = user_model.transform(content, media_type, media.prefer(accept, default))
+    return Invocation(answer_type, answer, Notes(texts=1))

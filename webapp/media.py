@@ -49,6 +49,25 @@ def choose_accept(accept: str, default: str) -> str:
     return best
 
 
+def prefer(accept: str, default: str) -> str:
+    """The type that is wanted most, whatever it is; ``default`` where any is.
+
+    >>> prefer("image/png, */*;q=0.5", "text/csv"), prefer("*/*", "text/csv")
+    ('image/png', 'text/csv')
+    """
+    best = parse_accept_header(accept, MIMEAccept).best
+    return default if best is None or "*" in best else best
+
+
+def type_of(content_type: str) -> str:
+    """The media type without parameters such as charset; JSON where there is none.
+
+    >>> type_of("Text/CSV; charset=utf-8"), type_of("")
+    ('text/csv', 'application/json')
+    """
+    return parse_options_header(content_type)[0].lower() or JSON
+
+
 def read(body: bytes, content_type: str) -> Any:
     """The request in a body, as if it had come as JSON.
 
@@ -63,7 +82,7 @@ def read(body: bytes, content_type: str) -> Any:
         UnsupportedMediaType: a type that is not read.
         BadRequest, InvalidInput: the body is not what its type says.
     """
-    media_type = parse_options_header(content_type)[0].lower() or JSON
+    media_type = type_of(content_type)
     if media_type == CSV:
         rows = open_texts(io.BytesIO(body), name="body.csv", column=_INPUTS)
         return {_INPUTS: [text for _, text in rows]}

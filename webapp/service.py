@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 
 from flask import current_app
 
+from inference.batcher import Failure, State
 from inference.engine import Engine
-from inference.errors import NotFound
+from inference.errors import ModelUnavailable, NotFound
+from inference.user_model import UserModel
 from webapp.admission import StreamPlaces
 from webapp.settings import Settings
 
@@ -20,17 +22,60 @@ class Service:
 
     Attributes:
         settings: as read at the start.
-        engine: the loaded, or loading, model.
+        encoder: the loaded, or loading, model; None where only a user's code answers.
         streams: places for answers that are sent while they are made.
+        user_model: a user's code that answers invocations in place of the engine.
         is_stopping: whether the process was told to stop; set by whoever runs it.
         started: when it was made, in Unix time (seconds).
     """
 
     settings: Settings
-    engine: Engine
+    encoder: Engine | None
     streams: StreamPlaces
+    user_model: UserModel | None = None
     is_stopping: Callable[[], bool] = lambda: False
     started: float = field(default_factory=time.time)
+
+    @property
+    def engine(self) -> Engine:
+        """The model.
+
+        Raises:
+            ModelUnavailable: there is none.
+        """
+        if self.encoder is None:
+            raise ModelUnavailable(
+                "The model's folder holds code of its own and no sentence encoder: "
+                "only /invocations answers."
+            )
+        return self.encoder
+
+    @property
+    def state(self) -> State:
+        """Whether what answers invocations can, which is the engine where there is no user code."""
+        if self.is_stopping():
+            return State.STOPPING
+        return (self.user_model or self.engine).state
+
+    def on_failure(self, callback: Callable[[Failure], None]) -> None:
+        """Calls ``callback`` once what answers invocations has failed for good.
+
+        A user's code may have a model of its own, and do without ours if that does not load.
+        """
+        if self.user_model is None:
+            self.engine.on_failure(callback)
+            return
+        self.user_model.on_failure(callback)
+        if self.encoder is not None:
+            self.encoder.on_failure(
+                lambda failure: None if failure.while_loading else callback(failure)
+            )
+
+    def close(self) -> None:
+        """Takes no more work, and returns when what waits is done, or after a few seconds."""
+        for model in (self.user_model, self.encoder):
+            if model is not None:
+                model.close()
 
     def check_model_name(self, name: str | None) -> None:
         """Refuses another model's name, where ``strict_model_names`` is set.

@@ -1,5 +1,6 @@
 """Settings: one row each, read once, from flags, the environment and the platforms' own names."""
 
+import os
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -13,9 +14,16 @@ from pydantic import (
     ValidationError,
 )
 from pydantic_core import PydanticCustomError
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from inference.errors import InvalidInput
+from webapp.sagemaker import container_defaults, named_values
 
 PREFIX = "SSANG_"
 
@@ -73,6 +81,13 @@ class Settings(BaseSettings):
     query_model: str = Field("", description="model that reads queries, for two towers")
     document_model: str = Field("", description="model that reads documents, for two towers")
     dimensions: int = Field(0, ge=0, description="cuts vectors to so many numbers; 0 keeps all")
+    program: str = Field(
+        "inference.py",
+        description="file of handlers in the model's folder code, if it is there",
+    )
+    install_requirements: bool = Field(
+        False, description="pip-installs code/requirements.txt of the model at the start"
+    )
     strict_model_names: bool = Field(
         False, description="404 for requests that name another model than the one loaded"
     )
@@ -104,6 +119,16 @@ class Settings(BaseSettings):
     max_answer_values: int = Field(
         2**27, ge=1, description="numbers in one answer: texts x dimensions, queries x documents"
     )
+    endpoint_name: str = Field(
+        "", description="the one endpoint the SageMaker Runtime answers for; empty answers for any"
+    )
+    max_invocation_bytes: int = Field(
+        6 * 2**20, ge=1, description="largest body of a SageMaker Runtime invocation"
+    )
+    data_dir: str = Field("", description="folder of asynchronous invocations; empty refuses them")
+    default_accept: str = Field(
+        "application/json", description="type of /invocations' answers where any will do"
+    )
     deadline_s: float = Field(
         60.0, gt=0, description="seconds a text may wait for the model before a 504"
     )
@@ -129,12 +154,31 @@ class Settings(BaseSettings):
         "auto", description="json, text, or auto: text on a terminal"
     )
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Where values are looked for, first come first served."""
+        return (
+            init_settings,
+            env_settings,
+            InitSettingsSource(settings_cls, named_values(os.environ)),
+            dotenv_settings,
+            InitSettingsSource(settings_cls, container_defaults(os.environ)),
+        )
+
 
 def read_settings(**flags: Any) -> Settings:
     """The settings of this process.
 
     Flags win over SSANG_* variables, these over the platforms' own names, these over the same in
-    a file ``.env`` of the working folder, and that over the defaults.
+    a file ``.env`` of the working folder, and that over the defaults, which inside a SageMaker
+    container are those of :func:`webapp.sagemaker.container_defaults`.
 
     Raises:
         InvalidInput: a value that its setting cannot take; the message names both.

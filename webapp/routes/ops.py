@@ -67,6 +67,5 @@ def metrics() -> Response:
 
 
 def _state_reply() -> Response:
-    service = current_service()
-    state = State.STOPPING if service.is_stopping() else service.engine.state
+    state = current_service().state
     return json_reply({"status": state}, 200 if state is State.READY else 503)

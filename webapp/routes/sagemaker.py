@@ -81,7 +81,7 @@ def invocations() -> Response:
     in the type that Accept asks for; JSON Lines and CSV are sent while the vectors are made.
     """
     service, accept = current_service(), request.headers.get("Accept", "")
-    if is_streamed(accept):
+    if is_streamed(service, accept):
         hold_place()
     content_type = request.headers.get("Content-Type", "")
     invocation = invoke(service, whole_body(request), content_type, accept, stream=True)
