@@ -7,7 +7,7 @@ import click
 
 from inference.errors import SsangError
 
-_COMMANDS = ("serve", "encode", "score", "info", "calibrate", "doctor")
+_COMMANDS = ("serve", "encode", "score", "info", "calibrate", "doctor", "package")
 
 
 class _Group(click.Group):
