@@ -14,6 +14,7 @@ from inference.resource import locate
 from inference.user_code import open_served
 from inference.user_model import UserModel
 from webapp.admission import REFUSAL, Gate, StreamPlaces, max_requests
+from webapp.async_invocation import register_async_invocations
 from webapp.authentication import SECURITY_SCHEMES, ApiKeys, register_authentication
 from webapp.errors import register_errors
 from webapp.invocation import default_handlers
@@ -29,6 +30,7 @@ from webapp.routes.login import login
 from webapp.routes.openai import openai
 from webapp.routes.ops import ops
 from webapp.routes.pages import pages
+from webapp.routes.runtime import runtime
 from webapp.routes.sagemaker import sagemaker
 from webapp.routes.sts import sts
 from webapp.routes.tei import tei
@@ -48,7 +50,9 @@ def build_app(settings: Settings | None, engine: Engine | None) -> Flask:
     settings = settings or read_settings()
     app = _create_flask()
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
-    app.extensions["ssang"] = _create_service(settings, engine)
+    service = _create_service(settings, engine)
+    app.extensions["ssang"] = service
+    register_async_invocations(app, service)
     register_observation(app)
     app.before_request(_raise_refusal)
     if settings.api_keys:
@@ -60,7 +64,7 @@ def build_app(settings: Settings | None, engine: Engine | None) -> Flask:
     if settings.cors_origins:
         exposed = ["X-Request-ID", TRUNCATED_HEADER]
         CORS(app, origins=list(settings.cors_origins), expose_headers=exposed)
-    for contract in (api, files, openai, cohere, tei, sts, sagemaker, ops):
+    for contract in (api, files, openai, cohere, tei, sts, sagemaker, runtime, ops):
         app.register_api(contract)
     app.register_blueprint(docs)
     app.register_blueprint(pages)

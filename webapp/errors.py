@@ -18,6 +18,23 @@ class Unauthorized(errors.SsangError):
     """The request carries no API key, or a wrong one."""
 
 
+class ModelError(errors.SsangError):
+    """The model's container answered an invocation with an error.
+
+    Args:
+        problem: what it answered.
+    """
+
+    def __init__(self, problem: "Problem") -> None:
+        side = "client" if problem.status < 500 else "server"
+        # The words of AWS, which its users' programs look for.
+        super().__init__(
+            f"Received {side} error ({problem.status}) from primary with message "
+            f'"{problem.message}"'
+        )
+        self.problem = problem
+
+
 # Contracts are named as their blueprints; "api" answers for what has no row of its own.
 STATUS: dict[tuple[str, type[errors.SsangError]], tuple[int, str]] = {
     ("api", Unauthorized): (401, "unauthorized"),
@@ -49,6 +66,14 @@ STATUS: dict[tuple[str, type[errors.SsangError]], tuple[int, str]] = {
     ("tei", errors.ModelUnavailable): (503, "Unhealthy"),
     # SageMaker's toolkits answer 400 to every input that is wrong.
     ("sagemaker", errors.InvalidInput): (400, "invalid_input"),
+    # The exceptions that AWS's clients know. They try a 503 again by themselves.
+    ("runtime", Unauthorized): (403, "AccessDeniedException"),
+    ("runtime", errors.InvalidInput): (400, "ValidationError"),
+    ("runtime", errors.TooLarge): (400, "ValidationError"),
+    ("runtime", errors.NotFound): (400, "ValidationError"),
+    ("runtime", errors.Overloaded): (503, "ServiceUnavailable"),
+    ("runtime", errors.ModelUnavailable): (429, "ModelNotReadyException"),
+    ("runtime", ModelError): (424, "ModelError"),
     ("sagemaker", errors.UserCodeFailed): (500, "ModelError"),
 }
 
@@ -62,6 +87,7 @@ _HTTP: dict[int, tuple[str, str | None]] = {
     413: ("too_large", "The body is larger than one request may be: send it in parts."),
     415: ("unsupported_media_type", None),
 }
+_CODES_OF_HTTP = {"http_error", *(code for code, _ in _HTTP.values())}
 
 _INTERNAL = "Something went wrong inside the service; its log has the request id of this answer."
 
@@ -75,6 +101,7 @@ class Problem:
     message: str
     details: list[dict[str, str]] = field(default_factory=list)
     headers: dict[str, str] = field(default_factory=dict)
+    original: "Problem | None" = None
 
 
 def register_errors(app: Flask) -> None:
@@ -108,7 +135,8 @@ def _ssang_problem(error: errors.SsangError, contract: str) -> Problem:
         headers["Retry-After"] = str(error.retry_after_s)
     if isinstance(error, Unauthorized):
         headers["WWW-Authenticate"] = "Bearer"
-    return Problem(status, code, error.message, error.details, headers)
+    original = error.problem if isinstance(error, ModelError) else None
+    return Problem(status, code, error.message, error.details, headers, original)
 
 
 def _http_problem(error: HTTPException) -> Problem:
@@ -216,6 +244,31 @@ def _render_sagemaker(problem: Problem) -> Response:
     return json_reply({"error": problem.message, "code": problem.code}, problem.status)
 
 
+def runtime_error_body(problem: Problem, request_id: str) -> dict[str, Any]:
+    """What AWS's clients read an exception's fields from."""
+    body: dict[str, Any] = {"Message": problem.message}
+    if problem.original:
+        body["OriginalStatusCode"] = problem.original.status
+        body["OriginalMessage"] = _render_sagemaker(problem.original).get_data(as_text=True)
+        # There is no log at AWS: the request's id finds its line in ours.
+        body["LogStreamArn"] = f"arn:aws:logs:local:000000000000:request:{request_id}"
+    return body
+
+
+def _render_runtime(problem: Problem) -> Response:
+    # AWS has names of its own for what the HTTP layer finds, and one status for what is invalid.
+    status, name = problem.status, problem.code
+    if name in _CODES_OF_HTTP:
+        unknown = status in {404, 405}
+        name = "UnknownOperationException" if unknown else "ValidationError"
+        status = status if unknown else 400
+    elif problem.status >= 500 and not name[0].isupper():
+        status, name = 500, "InternalFailure"
+    response = json_reply(runtime_error_body(problem, g.request_id), status)
+    response.headers["x-amzn-ErrorType"] = name
+    return response
+
+
 def _render_sts(problem: Problem) -> Response:
     """As FastAPI, which the STS service is written in, answers an HTTPException."""
     return json_reply({"detail": problem.message}, problem.status)
@@ -231,6 +284,7 @@ _RENDERERS: dict[str, Callable[[Problem], Response]] = {
     "cohere": _render_cohere,
     "openai": _render_openai,
     "page": _render_page,
+    "runtime": _render_runtime,
     "sagemaker": _render_sagemaker,
     "sts": _render_sts,
     "tei": _render_tei,
@@ -244,5 +298,6 @@ _PREFIXES = {
     "/v2/": "cohere",
     "/pred/": "sts",
     "/invocations": "sagemaker",
+    "/endpoints/": "runtime",
     **dict.fromkeys(("/embed", "/similarity", "/rerank", "/tokenize", "/decode", "/info"), "tei"),
 }
