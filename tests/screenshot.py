@@ -12,10 +12,11 @@ from playwright.sync_api import Browser, sync_playwright
 
 
 class Shot(NamedTuple):
-    """A page, and which of its examples to click."""
+    """A page, which of its examples to click, or that it is sent as it is, and what to wait for."""
 
     path: str
-    example: int
+    example: int | None
+    answer: str = "#output[aria-busy=false] #answer:not([hidden])"
 
 
 class View(NamedTuple):
@@ -32,6 +33,7 @@ SHOTS = {
     "rank": Shot("/rank", 0),
     "heat-map": Shot("/rank", 1),
     "file": Shot("/file", 0),
+    "invoke": Shot("/invoke", None, ".call--succeeded"),
 }
 
 VIEWS = {
@@ -57,8 +59,11 @@ def take(browser: Browser, url: str, folder: Path) -> None:
                 reduced_motion="reduce",
             )
             page.goto(url + shot.path)
-            page.locator("[data-example]").nth(shot.example).click()
-            page.locator("#output[aria-busy=false] #answer:not([hidden])").wait_for()
+            if shot.example is None:
+                page.locator("#send").click()
+            else:
+                page.locator("[data-example]").nth(shot.example).click()
+            page.locator(shot.answer).wait_for()
             page.locator("#send[aria-busy=false]").wait_for()
             page.mouse.move(0, 0)
             path = folder / f"{name}-{label}.png"

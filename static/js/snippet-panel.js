@@ -7,8 +7,10 @@ import { snippetsOf } from "./snippet.js";
 
 const COPIED_MS = 2000;
 
-/** Wires the panel and returns the function that shows a request in it. */
-export function connectSnippetPanel() {
+const ownSnippets = (request) => snippetsOf(BASE + request.path, request);
+
+/** Wires the panel and returns the function that shows a request in it; `write` gives the code for each tab. */
+export function connectSnippetPanel(write = ownSnippets) {
   const tabs = [...document.querySelectorAll("[role=tab]")];
   for (const tab of tabs) {
     tab.addEventListener("click", () => select(tabs, tab));
@@ -24,7 +26,7 @@ export function connectSnippetPanel() {
     button.addEventListener("click", () => copyFrom(button));
   }
   return (request) => {
-    for (const [name, code] of Object.entries(snippetsOf(BASE + request.path, request))) {
+    for (const [name, code] of Object.entries(write(request))) {
       byId(`code-${name}`).textContent = code;
     }
   };

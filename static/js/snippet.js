@@ -4,13 +4,13 @@
 const UNPRINTABLE = /[\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
 
 /** Indented JSON in which every line break, quote and control character inside a text is escaped. */
-function printableJson(body, indent) {
+export function printableJson(body, indent) {
   const escape = (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
   return JSON.stringify(body, null, indent).replace(UNPRINTABLE, escape);
 }
 
 // A reader with a cookie here needs the key itself elsewhere; it is never in the page.
-const NEEDS_KEY = "signedIn" in document.documentElement.dataset;
+export const NEEDS_KEY = "signedIn" in document.documentElement.dataset;
 const CURL_KEY = NEEDS_KEY ? [`-H "Authorization: Bearer $SSANG_API_KEY"`] : [];
 const PYTHON_HEADERS = `{"Authorization": "Bearer " + os.environ["SSANG_API_KEY"]}`;
 
@@ -22,7 +22,7 @@ export function snippetsOf(url, request) {
 }
 
 /** The shell reads a quoted heredoc as it stands, and no line of the JSON can be its end mark. */
-function curlSnippet(url, { body }) {
+export function curlSnippet(url, { body }) {
   const options = [...CURL_KEY, "-H 'Content-Type: application/json'", "--data-binary @- <<'JSON'"];
   return `${[`curl -sS '${url}'`, ...options].join(" \\\n  ")}
 ${printableJson(body, 2)}

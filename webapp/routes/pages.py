@@ -47,3 +47,9 @@ def file() -> str:
     """Every pair of a file, scored as it is read."""
     settings = current_service().settings
     return render_template("file.html", max_bytes=settings.max_body_bytes)
+
+
+@pages.get("/invoke")
+def invoke() -> str:
+    """An invocation as AWS's clients send it, and what came of the earlier ones."""
+    return render_template("invoke.html", endpoint=current_service().settings.endpoint_name)
