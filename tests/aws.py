@@ -19,9 +19,9 @@ ENVIRONMENT = {
 }
 
 
-def runtime_client(url: str) -> Any:
+def runtime_client(url: str, key_id: str = "unused") -> Any:
     """boto3's client, which tries nothing twice."""
-    session = boto3.Session("unused", "unused", region_name=ENVIRONMENT["AWS_DEFAULT_REGION"])
+    session = boto3.Session(key_id, "unused", region_name=ENVIRONMENT["AWS_DEFAULT_REGION"])
     config = Config(retries={"total_max_attempts": 1})
     return session.client("sagemaker-runtime", endpoint_url=url, config=config)
 

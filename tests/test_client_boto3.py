@@ -117,10 +117,13 @@ def test_model_that_loads_is_not_ready(engine: Engine) -> None:
         client.invoke_endpoint(EndpointName="a", Body=_body())
 
 
-def test_key_is_asked_for(engine: Engine) -> None:
-    with _client_of(engine, api_keys="secret") as client, pytest.raises(ClientError) as caught:
-        client.invoke_endpoint(EndpointName="a", Body=_body())
-    assert caught.value.response["Error"]["Code"] == "AccessDeniedException"
+def test_access_key_id_is_the_api_key(engine: Engine) -> None:
+    with serving(create_app(Settings(api_keys="a/secret+key"), engine)) as url:
+        with pytest.raises(ClientError) as caught:
+            runtime_client(url).invoke_endpoint(EndpointName="a", Body=_body())
+        assert caught.value.response["Error"]["Code"] == "AccessDeniedException"
+        client = runtime_client(url, "a/secret+key")
+        assert client.invoke_endpoint(EndpointName="a", Body=_body())["Body"].read()
 
 
 def test_stream_of_lines(client: Any, engine: Engine) -> None:

@@ -5,6 +5,7 @@ the files of which pages are made.
 """
 
 import hmac
+import re
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from typing import Any
@@ -28,6 +29,9 @@ _KEY = "ssang.keys"
 _OPEN_PATHS = frozenset({"/live", "/ready", "/health", "/ping", "/login", "/logout"})
 _OPEN_ENDPOINTS = frozenset({"static"})
 _SAFE_METHODS = frozenset({"GET", "HEAD"})
+
+# AWS's clients sign. The id of their access key travels as it is: the one key that they can send.
+_AWS_KEY_ID = re.compile(r"Credential=(\S+?)/\d{8}/")
 
 _MISSING = "An API key is needed: send it as Authorization: Bearer KEY, or as X-API-Key: KEY."
 _WRONG = "The API key is not one of this service's: check it, or ask whoever runs the service."
@@ -148,6 +152,9 @@ def _sent_keys(request: Request) -> Iterator[str]:
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         yield token.strip()
+    signed = _AWS_KEY_ID.match(token) if scheme == "AWS4-HMAC-SHA256" else None
+    if signed:
+        yield signed[1]
     if "X-API-Key" in request.headers:
         yield request.headers["X-API-Key"].strip()
 
