@@ -23,7 +23,7 @@ from typing import Any
 
 from inference.errors import InvalidInput, SsangError, UserCodeFailed, first_line
 from inference.model import Model, open_model
-from inference.reference import find_model
+from inference.reference import embedded_models, find_model
 
 log = logging.getLogger(__name__)
 
@@ -103,11 +103,13 @@ def find_program(reference: str, name: str) -> UserProgram | None:
     Raises:
         InvalidInput: it cannot be read as Python, or has handlers that exclude each other.
     """
-    path = Path(expanduser(reference)) if reference else Path()
+    if not reference or reference in embedded_models():
+        return None
+    path = Path(expanduser(reference))
     if path.is_file():
         _, path = find_model(reference)
     file = path / "code" / name
-    if not (reference and file.is_file()):
+    if not file.is_file():
         return None
     program = UserProgram(path.resolve(), file.resolve())
     try:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Literal
 
 from inference.engine import Engine
 from inference.errors import SsangError, first_line
-from inference.model import Model, open_model
+from inference.model import Model
 from inference.parity import LEAST_COSINE, lowest_cosine
+from inference.user_code import UserProgram, open_served
 from webapp.capacity import available_cores, choose_capacity, has_gpu
 from webapp.settings import Settings
 
@@ -58,13 +59,22 @@ def examine(settings: Settings, load: Callable[[Settings], Engine]) -> Iterator[
     yield from _folders()
     yield _port(settings)
     try:
-        model = open_model(
-            settings.model, query=settings.query_model, document=settings.document_model
+        served = open_served(
+            settings.model,
+            query=settings.query_model,
+            document=settings.document_model,
+            program=settings.program,
         )
     except SsangError as error:
         yield Finding("model files", "problem", error.message, "Name another with --model.")
         return
-    yield from _model(model)
+    if served.program is not None:
+        yield from _user_code(served.program, installs=settings.install_requirements)
+    if served.model is None:
+        message = f"no sentence encoder, so only /invocations would answer: {served.fault}"
+        yield Finding("model files", "warning", message, "Add one, or mind only /invocations.")
+        return
+    yield from _model(served.model)
     try:
         engine = load(settings)
     except SsangError as error:
@@ -127,6 +137,18 @@ def _port(settings: Settings) -> Finding:
         mend = "Stop what listens there, or choose another --port or --host."
         return Finding("port", "problem", f"{address}: {error.strerror or error}", mend)
     return Finding("port", "ok", f"{address} is free")
+
+
+def _user_code(program: UserProgram, *, installs: bool) -> Iterator[Finding]:
+    yield Finding("user code", "ok", f"{program.file} would answer invocations")
+    if program.requirements is None:
+        return
+    file = str(program.requirements)
+    if installs:
+        yield Finding("requirements", "ok", f"{file} would be installed at the start")
+    else:
+        mend = "Install what it lists, or set --install-requirements true."
+        yield Finding("requirements", "warning", f"{file} would not be installed", mend)
 
 
 def _model(model: Model) -> Iterator[Finding]:

@@ -23,7 +23,7 @@ from inference.user_code import Handler
 from inference.user_model import UserModel
 from webapp import media
 from webapp.parsing import read_body
-from webapp.reply import JSON, json_array_pieces
+from webapp.reply import JSON, json_array
 from webapp.service import Service
 from webapp.wire.sagemaker import BiEncoderRequest, SentenceInputs, TextInputs
 
@@ -88,10 +88,10 @@ def invoke(
         body: as it came.
         content_type: of the body; empty for JSON.
         accept: types the answer may have; empty for the default one.
-        stream: the answer may come in pieces, as JSON Lines and CSV do while vectors are made.
-            Otherwise ``Invocation.body`` is bytes. What is wrong with the request is raised here;
-            what goes wrong later, by the iterator: end the answer as the contract does. Exhaust
-            the iterator or drop it, there is nothing to close.
+        stream: the answer may come in pieces, as JSON Lines and CSV do while vectors are made, and
+            long JSON after that. Otherwise ``Invocation.body`` is bytes. What is wrong with the
+            request is raised here; what goes wrong later, by the iterator: end the answer as the
+            contract does. Exhaust the iterator or drop it, there is nothing to close.
 
     Raises:
         SsangError: as the engine's methods.
@@ -110,7 +110,7 @@ def invoke(
         return Invocation(media_type, _started(pieces), notes)
     value = predict(service.engine, request, notes)
     if stream and media_type == JSON and isinstance(value, np.ndarray):
-        rows = json_array_pieces(len(value), lambda start, stop: value[start:stop])
+        rows = json_array(len(value), lambda start, stop: value[start:stop])
         return Invocation(media_type, rows, notes)
     return Invocation(media_type, media.write(value, media_type), notes)
 

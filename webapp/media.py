@@ -41,7 +41,7 @@ def choose_accept(accept: str, default: str) -> str:
     offered = sorted(_WRITABLE, key=lambda media_type: media_type != default)
     if not accept.strip():
         return offered[0]
-    best = parse_accept_header(accept, MIMEAccept).best_match(offered)
+    best = _accepted(accept).best_match(offered)
     if best is None:
         raise NotAcceptable(
             f"The answer cannot be written as what Accept asks for: ask for {_list(_WRITABLE)}."
@@ -55,8 +55,14 @@ def prefer(accept: str, default: str) -> str:
     >>> prefer("image/png, */*;q=0.5", "text/csv"), prefer("*/*", "text/csv")
     ('image/png', 'text/csv')
     """
-    best = parse_accept_header(accept, MIMEAccept).best
+    best = _accepted(accept).best
     return default if best is None or "*" in best else best
+
+
+def _accepted(accept: str) -> MIMEAccept:
+    """What is accepted, parameters such as charset left out."""
+    wanted = parse_accept_header(accept, MIMEAccept)
+    return MIMEAccept([(type_of(media_type), quality) for media_type, quality in wanted])
 
 
 def type_of(content_type: str) -> str:

@@ -63,21 +63,23 @@ def json_rows_reply(
 
 def json_array_reply(count: int, rows: Callable[[int, int], Any]) -> Response:
     """A JSON answer that is one long array; see :func:`json_rows_reply`."""
-    if count <= _ROWS_A_PIECE:
-        return Response(encode_json(rows(0, count)), mimetype=JSON)
-    return Response(json_array_pieces(count, rows), mimetype=JSON)
+    return Response(json_array(count, rows), mimetype=JSON)
+
+
+def json_array(count: int, rows: Callable[[int, int], Any]) -> bytes | Iterator[bytes]:
+    """A JSON array, in pieces if it is long; see :func:`json_rows_reply`."""
+    return encode_json(rows(0, count)) if count <= _ROWS_A_PIECE else _array_pieces(count, rows)
 
 
 def _pieces(
     value: Mapping[str, Any], name: str, count: int, rows: Callable[[int, int], Any]
 ) -> Iterator[bytes]:
     yield encode_json(value)[:-1] + b"," + encode_json(name) + b":"
-    yield from json_array_pieces(count, rows)
+    yield from _array_pieces(count, rows)
     yield b"}"
 
 
-def json_array_pieces(count: int, rows: Callable[[int, int], Any]) -> Iterator[bytes]:
-    """A long JSON array in pieces; see :func:`json_rows_reply`."""
+def _array_pieces(count: int, rows: Callable[[int, int], Any]) -> Iterator[bytes]:
     yield b"["
     for start in range(0, count, _ROWS_A_PIECE):
         piece = encode_json(rows(start, min(start + _ROWS_A_PIECE, count)))[1:-1]

@@ -20,7 +20,7 @@ _COLOURS = {"ok": "green", "warning": "yellow", "problem": "red"}
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@settings_flags(*MODEL_SETTINGS, "host", "port", "workers")
+@settings_flags(*MODEL_SETTINGS, "program", "install_requirements", "host", "port", "workers")
 def doctor(settings: Settings, as_json: bool) -> None:
     """Find out whether the service would work here, and what to mend.
 

@@ -81,16 +81,17 @@ def invocations() -> Response:
     in the type that Accept asks for; JSON Lines and CSV are sent while the vectors are made.
     """
     service, accept = current_service(), request.headers.get("Accept", "")
-    if is_streamed(service, accept):
+    streamed = is_streamed(service, accept)
+    if streamed:
         hold_place()
     content_type = request.headers.get("Content-Type", "")
     invocation = invoke(service, whole_body(request), content_type, accept, stream=True)
-    if isinstance(invocation.body, bytes):
-        note(**asdict(invocation.notes))
-        answer = Response(invocation.body, content_type=invocation.content_type)
-        return with_truncated(answer, invocation.notes.truncated)
-    pieces = _pieces(invocation.body, invocation.notes, notes())
-    return Response(pieces, content_type=invocation.content_type)
+    if streamed and not isinstance(invocation.body, bytes):
+        pieces = _pieces(invocation.body, invocation.notes, notes())
+        return Response(pieces, content_type=invocation.content_type)
+    note(**asdict(invocation.notes))
+    answer = Response(invocation.body, content_type=invocation.content_type)
+    return with_truncated(answer, invocation.notes.truncated)
 
 
 def _pieces(body: Iterator[bytes], counted: Notes, logged: dict[str, Any]) -> Iterator[bytes]:
