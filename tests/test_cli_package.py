@@ -271,7 +271,8 @@ def test_poolings_dense_layers_prompts_and_folders_are_those_of_ssang(tmp_path: 
     assert (model_dir / "config.json").is_file()
     request = _json({"queries": SENTENCES, "documents": SENTENCES})
     answer = Answers(model_dir, [request], installed=False).json(0)
-    for kind, name in (("query", "query_embeddings"), ("document", "doc_embeddings")):
+    names: dict[Kind, str] = {"query": "query_embeddings", "document": "doc_embeddings"}
+    for kind, name in names.items():
         expected = _vectors(folder, SENTENCES, kind)
         assert _agree(answer[name], expected)
         assert _agree(_vectors(model_dir, SENTENCES, kind), expected)

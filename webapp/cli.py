@@ -7,7 +7,7 @@ import click
 
 from inference.errors import SsangError
 
-_COMMANDS = ("serve", "encode", "score", "info", "calibrate", "doctor", "package")
+_COMMANDS = ("serve", "encode", "score", "info", "calibrate", "doctor", "package", "deploy")
 
 
 class _Group(click.Group):
