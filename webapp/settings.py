@@ -144,6 +144,12 @@ class Settings(BaseSettings):
         NoDecode,
         BeforeValidator(_split_keys),
     ] = Field((), description="keys, separated by commas, one of which every request must carry")
+    tunnel: Literal["", "ngrok"] = Field(
+        "", description="ngrok gives the service a public address; needs NGROK_AUTHTOKEN"
+    )
+    no_auth: bool = Field(
+        False, description="makes no API key for a tunnel: whoever knows the address may ask"
+    )
     cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = Field(
         (), description="origins, separated by commas, whose pages may call the API"
     )

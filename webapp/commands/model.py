@@ -39,7 +39,12 @@ def setting_flags(*names: str) -> Callable[[Command], Command]:
             row = Settings.model_fields[name]
             default = ",".join(row.default) if isinstance(row.default, tuple) else row.default
             text = f"{row.description}  [{environment_name(name)}; default: {default!r}]"
-            command = click.option("--" + name.replace("_", "-"), name, help=text)(command)
+            # A switch may be given without a value.
+            switch: dict[str, Any] = (
+                {"is_flag": False, "flag_value": "True"} if row.default is False else {}
+            )
+            flag = "--" + name.replace("_", "-")
+            command = click.option(flag, name, help=text, **switch)(command)
         return command
 
     return add
