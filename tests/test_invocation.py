@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -59,13 +59,13 @@ def test_every_type_holds_the_same_vectors(
     invocation = _invoke(service, {"inputs": texts}, accept, stream=stream)
     assert isinstance(invocation.body, bytes) == (not stream or accept == media.NPY)
     content = _content(invocation)
-    read = {
+    readers: dict[str, Callable[[bytes], Any]] = {
         JSON: json.loads,
         media.JSON_LINES: lambda content: [json.loads(line) for line in content.splitlines()],
         media.CSV: lambda content: np.loadtxt(io.BytesIO(content), delimiter=","),
         media.NPY: lambda content: np.load(io.BytesIO(content)),
-    }[accept]
-    np.testing.assert_allclose(read(content), _vectors(engine, texts), atol=1e-4)
+    }
+    np.testing.assert_allclose(readers[accept](content), _vectors(engine, texts), atol=1e-4)
     assert invocation.notes.texts == len(texts)
 
 
