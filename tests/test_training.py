@@ -19,9 +19,10 @@ from inference.encoders.torch_encoder import TorchEncoder
 from inference.errors import NotFound
 from inference.similarity import Vectors
 from inference.similarity import normalize as unit
-from training import encoder, evaluate, losses, reader, sources
+from training import average, encoder, evaluate, losses, reader, sources
 from training.batches import Batches
 from training.cloze import cloze_questions
+from training.export import export_encoder
 from training.measures import measure, read_held_out
 from training.reader import ReaderInTraining
 from training.student import Student
@@ -101,6 +102,33 @@ def test_every_lesson_is_taught(trained: Path) -> None:
         "answers",
         "paragraphs",
     } < taught
+
+
+def test_the_average_of_two_models_lies_between_them(
+    data: Path, trained: Path, tmp_path: Path
+) -> None:
+    """The other one is the trained model with every weight doubled."""
+    other = Student.load(trained / "model")
+    with torch.no_grad():
+        for weight in other.bert.parameters():
+            weight.mul_(2)
+    export_encoder(other, tmp_path / "other", sources.read_scored(data, "dev"))
+    arguments = [str(trained / "model"), str(tmp_path / "other"), "--share", "0.25"]
+    result = CliRunner().invoke(
+        average.main,
+        [*arguments, "--data", str(data), "--output", str(tmp_path / "between")],
+        catch_exceptions=False,
+    )
+    assert result.exit_code == 0, result.output
+    one, between = (
+        Student.load(folder).embeddings for folder in (trained / "model", tmp_path / "between")
+    )
+    assert torch.allclose(between, 1.25 * one, atol=2e-3)
+
+
+def test_models_of_different_vocabularies_are_not_averaged(trained: Path, teacher: Path) -> None:
+    with pytest.raises(ValueError, match="one vocabulary"):
+        average.average(Student.load(trained / "model"), Student.load(teacher), 0.5)
 
 
 class _Interrupted(Exception):
