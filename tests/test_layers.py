@@ -35,7 +35,7 @@ LAYERS = [
     },
     {"inference.calibration_plot", "inference.checkpoint", "inference.row_format"},
     {"inference.model"},
-    {"inference.tokenizer", "inference.user_code"},
+    {"inference.package", "inference.tokenizer", "inference.user_code"},
     {"inference.table"},
     {"inference.text_source"},
     {"inference.encoders.base"},
