@@ -30,8 +30,8 @@ _MAX_MEMBERS = 10_000
 
 
 def embedded_models() -> list[str]:
-    """Names of the models that travel with ssang."""
-    return sorted(path.parent.name for path in locate("inference", "models").glob("*/config.json"))
+    """Names of the sentence encoders that travel with ssang."""
+    return sorted(path.parent.name for path in locate("inference", "models").glob("*/modules.json"))
 
 
 def find_model(reference: str) -> tuple[str, Path]:

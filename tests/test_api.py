@@ -230,12 +230,12 @@ def test_errors_have_one_shape(
 
 def test_a_bug_answers_500_without_its_trace(app: Flask, engine: Engine) -> None:
     broken = create_app(Settings(), engine)
-    broken.extensions["ssang"].engine = None
+    broken.extensions["ssang"].encoder = object()
     response = broken.test_client().post("/api/embed", json={"texts": "가"})
     assert response.status_code == 500
     assert response.get_json()["error"]["code"] == "internal"
     assert "Traceback" not in response.text
-    assert "NoneType" not in response.text
+    assert "attribute" not in response.text
 
 
 def test_while_loading_the_model_is_unavailable(engine: Engine) -> None:
@@ -245,10 +245,12 @@ def test_while_loading_the_model_is_unavailable(engine: Engine) -> None:
         assert response.get_json()["error"]["code"] == "model_unavailable"
 
 
-def test_info_describes_model_and_limits(client: FlaskClient, app: Flask) -> None:
+def test_info_describes_model_and_limits(
+    client: FlaskClient, app: Flask, engine: Engine
+) -> None:
     info = schema.InfoReply.model_validate(client.get("/api/info").get_json())
     assert (info.model, info.dimension, info.max_length) == ("ko-mini", 384, 512)
-    assert info.thresholds.high == 0.77
+    assert info.thresholds.model_dump() == vars(engine.model.thresholds)
     assert info.limits.max_body_bytes == 32 * 2**20
     assert info.version == app.config["VERSION"]
 

@@ -1,12 +1,12 @@
 """Trained weights to a model folder that transformers, sentence-transformers and ssang load."""
 
+import copy
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from transformers import BertForQuestionAnswering, PreTrainedModel, PreTrainedTokenizerFast
 
 from inference.calibration import calibrate
@@ -29,7 +29,7 @@ def export_encoder(student: Student, folder: Path, scored: Sequence[Scored]) -> 
         scored: labelled pairs to calibrate on, none of which were trained on.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    student.tokenizer.save_pretrained(folder)
+    _save_tokenizer(student.tokenizer, folder)
     _save_half(student.bert, folder)
     width = student.bert.config.hidden_size
     _write(folder / "modules.json", [_module(*place) for place in enumerate(_MODULES)])
@@ -49,18 +49,24 @@ def export_reader(
 ) -> None:
     """Writes fp16 safetensors and the tokenizer; leaves the card be."""
     folder.mkdir(parents=True, exist_ok=True)
-    tokenizer.save_pretrained(folder)
+    _save_tokenizer(tokenizer, folder)
     _save_half(model, folder)
 
 
 def _save_half(model: PreTrainedModel, folder: Path) -> None:
     # The model in training stays as it is: only the copy that is written is cut.
-    half = {
-        name: value.detach().to("cpu", torch.float16).contiguous()
-        for name, value in model.state_dict().items()
+    copy.deepcopy(model).half().save_pretrained(folder)  # type: ignore[no-untyped-call]
+
+
+def _save_tokenizer(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    """Writes the two files by hand: transformers 5 names a class that older releases lack."""
+    tokenizer.backend_tokenizer.save(str(folder / "tokenizer.json"))
+    settings = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "model_max_length": tokenizer.model_max_length,
+        "clean_up_tokenization_spaces": False,
     }
-    model.config.dtype = torch.float16
-    model.save_pretrained(folder, state_dict=half)
+    _write(folder / "tokenizer_config.json", settings | tokenizer.special_tokens_map)
 
 
 def _calibration(student: Student, scored: Sequence[Scored]) -> dict[str, Any]:
