@@ -1,5 +1,6 @@
 """The catalogues of the pages' words, and which of them a reader gets."""
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -42,6 +43,9 @@ def test_every_language_has_the_same_texts_with_the_same_holes(language: str) ->
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_hole_is_well_formed(language: str) -> None:
     for path, text in texts(load_catalogue(language)):
+        if path.startswith("invoke.examples.") and path.endswith(".body"):
+            json.loads(text)  # an example, shown as it stands
+            continue
         rest = re.sub(r"\{\w+(\|[^|{}]*\|[^|{}]*)?\}", "", text)
         assert not re.search(r"[{}|]", rest), path
 
