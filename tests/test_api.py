@@ -245,9 +245,7 @@ def test_while_loading_the_model_is_unavailable(engine: Engine) -> None:
         assert response.get_json()["error"]["code"] == "model_unavailable"
 
 
-def test_info_describes_model_and_limits(
-    client: FlaskClient, app: Flask, engine: Engine
-) -> None:
+def test_info_describes_model_and_limits(client: FlaskClient, app: Flask, engine: Engine) -> None:
     info = schema.InfoReply.model_validate(client.get("/api/info").get_json())
     assert (info.model, info.dimension, info.max_length) == ("ko-mini", 384, 512)
     assert info.thresholds.model_dump() == vars(engine.model.thresholds)

@@ -437,10 +437,10 @@ def test_what_is_not_in_time_is_the_backends_failure(towers: Engine) -> None:
 
 def test_a_bug_is_the_backends_failure(engine: Engine) -> None:
     broken = create_app(Settings(), engine)
-    broken.extensions["ssang"].engine = None
+    broken.extensions["ssang"].encoder = object()
     error = _error(broken.test_client().post("/embed", json={"inputs": "가"}), 500)
     assert error.error_type == "Backend"
-    assert "NoneType" not in error.error
+    assert "attribute" not in error.error
 
 
 # The declared answers
