@@ -98,7 +98,7 @@ def _likeness(left: str, right: str) -> float:
 def _articles() -> list[dict[str, object]]:
     articles: list[dict[str, object]] = []
     for animal in _ANIMALS.values():
-        paragraphs = []
+        paragraphs: list[dict[str, object]] = []
         for place in _PLACES.values():
             year = f"{1900 + len(articles) * 10 + len(paragraphs)}년"
             context = f"{animal}는 {place}에서 자랐다. {year}에 {animal}는 {place}을 떠났다고 한다."
