@@ -51,6 +51,15 @@ def test_key_is_asked_for_once(page: Page, locked: str, answered: Answered) -> N
     assert page.evaluate("document.cookie") == ""
 
 
+def test_a_link_with_the_key_signs_in_and_leaves_no_key_behind(page: Page, locked: str) -> None:
+    page.goto(f"{locked}/#key={KEY}")
+    expect(page.locator("#model")).to_contain_text("ko-mini")
+    expect(page).to_have_url(f"{locked}/")
+    page.goto(f"{locked}/rank#key={KEY}")
+    expect(page.locator("#model")).to_contain_text("ko-mini")
+    expect(page).to_have_url(f"{locked}/rank")
+
+
 def test_wrong_key_gets_a_plain_sentence(page: Page, locked: str) -> None:
     page.goto(f"{locked}/file")
     sign_in(page, "wrong")
