@@ -1,7 +1,22 @@
 """Which examples a step sees: a pure function of the step's number, so that a run can go on."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+
+
+def by_length(lengths: Sequence[int], most_tokens: int) -> Iterator[list[int]]:
+    """Every place once, in batches of like length of at most so many padded tokens, longest first.
+
+    A batch has one place at least, however long.
+
+    >>> list(by_length([2, 9, 3, 2], most_tokens=6))
+    [[1], [2, 0], [3]]
+    """
+    order = sorted(range(len(lengths)), key=lambda place: -lengths[place])
+    while order:
+        size = max(1, most_tokens // lengths[order[0]])
+        yield order[:size]
+        order = order[size:]
 
 
 class Batches:

@@ -55,8 +55,9 @@ def lessons(student: Student, folder: Path, teacher: str, work: Path, device: st
         *sources.read_scored_originals(folder),
         *sources.cap_sources(sources.mine_passages(aligned), cap=120),
     ]
-    answered = {head.korean for head, _ in held_out_answers(sources.mine_headed(aligned))}
-    headed = [pair for pair in sources.mine_headed(aligned) if pair[0].korean not in answered]
+    mined = sources.mine_headed(aligned)
+    answered = {head.korean for head, _ in held_out_answers(mined)}
+    headed = [pair for pair in mined if pair[0].korean not in answered]
     texts = [pair.english for pair in sentences]
     texts += [side.english for pair in headed for side in pair]
     places = {text: place for place, text in enumerate(dict.fromkeys(texts))}

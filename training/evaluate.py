@@ -15,6 +15,7 @@ from inference.encoders.base import Encoder
 from inference.encoders.torch_encoder import TorchEncoder
 from inference.similarity import Vectors, cosine
 from training import sources
+from training.batches import by_length
 from training.measures import HeldOut, measure, read_held_out
 from training.plot import plot_scores
 from training.reader import ReaderInTraining, measure_reader
@@ -74,12 +75,8 @@ def main(model: str, data: Path, device: str, precision: str, plot: Path | None)
 def embed(encoder: Encoder, texts: Sequence[str]) -> Vectors:
     """Unit vectors (n, dim) of texts, by batches of like length."""
     ids = encoder.tokenize(texts, "document").ids
-    order = sorted(range(len(ids)), key=lambda place: len(ids[place]))
     vectors = np.zeros((len(ids), encoder.dim), dtype=np.float32)
-    while order:
-        size = max(1, encoder.batch_tokens // len(ids[order[-1]]))
-        batch = order[-size:]
-        del order[-size:]
+    for batch in by_length([len(row) for row in ids], encoder.batch_tokens):
         vectors[batch] = encoder.encode([ids[place] for place in batch])
     return vectors
 

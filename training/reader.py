@@ -13,6 +13,8 @@ from tokenizers import Encoding
 from torch import nn
 from transformers import BertForQuestionAnswering, PreTrainedTokenizerFast
 
+from inference.calibration import area_under_roc
+from inference.encoders.torch_encoder import pad
 from inference.spans import best_spans, windows
 from training import sources
 from training.batches import Batches
@@ -48,6 +50,11 @@ class Example:
     start: int
     end: int
     spans: list[tuple[int, int]]
+
+    @property
+    def segments(self) -> list[int]:
+        """0 for the question's tokens, 1 for the window's."""
+        return [0] * self.question + [1] * (len(self.ids) - self.question)
 
 
 class ReaderInTraining:
@@ -107,22 +114,11 @@ class ReaderInTraining:
 
     def logits(self, examples: Sequence[Example]) -> tuple[torch.Tensor, torch.Tensor]:
         """Start and end logits, each (n, tokens of the longest), padding at minus infinity."""
-        longest = max(len(example.ids) for example in examples)
-        ids = np.zeros((len(examples), longest), dtype=np.int64)
-        segments = np.zeros_like(ids)
-        mask = np.zeros_like(ids)
-        for row, example in enumerate(examples):
-            ids[row, : len(example.ids)] = example.ids
-            segments[row, example.question : len(example.ids)] = 1
-            mask[row, : len(example.ids)] = 1
         device = self.model.device
-        on_device = torch.from_numpy(mask).to(device)
-        found = self.model(
-            input_ids=torch.from_numpy(ids).to(device),
-            attention_mask=on_device,
-            token_type_ids=torch.from_numpy(segments).to(device),
-        )
-        padding = on_device == 0
+        ids, mask = pad([example.ids for example in examples], 0, device)
+        segments, _ = pad([example.segments for example in examples], 0, device)
+        found = self.model(input_ids=ids, attention_mask=mask, token_type_ids=segments)
+        padding = mask == 0
         return (
             found.start_logits.float().masked_fill(padding, -1e4),
             found.end_logits.float().masked_fill(padding, -1e4),
@@ -160,8 +156,6 @@ def measure_reader(reader: ReaderInTraining, articles: Sequence[Article]) -> dic
     ``absence_auc`` is the area under the ROC curve of the scores on the right paragraphs against
     those on the next paragraph of the same article.
     """
-    from inference.calibration import area_under_roc
-
     matches: list[float] = []
     f1s: list[float] = []
     scores: list[float] = []

@@ -10,7 +10,11 @@ from tokenizers import Tokenizer
 from torch import nn
 from transformers import AutoModel, BertModel, PreTrainedTokenizerFast
 
+from inference.checkpoint import Pooling
+from inference.encoders.head import pool
+from inference.encoders.torch_encoder import pad
 from inference.similarity import Vectors
+from training.batches import by_length
 from training.vocabulary import normalizer
 
 _MEASURING_TOKENS = 4_096
@@ -61,36 +65,17 @@ class Student(nn.Module):
 
     def forward(self, token_ids: Sequence[Sequence[int]]) -> torch.Tensor:
         """Unit vectors (n, dim), float32."""
-        longest = max(len(row) for row in token_ids)
-        ids = np.zeros((len(token_ids), longest), dtype=np.int64)
-        mask = np.zeros((len(token_ids), longest), dtype=np.int64)
-        for row, text_ids in enumerate(token_ids):
-            ids[row, : len(text_ids)] = text_ids
-            mask[row, : len(text_ids)] = 1
-        device = self.embeddings.device
-        on_device = torch.from_numpy(mask).to(device)
-        hidden = self.bert(
-            input_ids=torch.from_numpy(ids).to(device), attention_mask=on_device
-        ).last_hidden_state
-        weight = on_device.unsqueeze(2).float()
-        return F.normalize((hidden.float() * weight).sum(dim=1) / weight.sum(dim=1), dim=1)
+        ids, mask = pad(token_ids, 0, self.embeddings.device)
+        hidden = self.bert(input_ids=ids, attention_mask=mask).last_hidden_state
+        return F.normalize(pool(hidden.float(), mask, [Pooling.MEAN]), dim=1)
 
     @torch.inference_mode()
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Unit vectors (n, dim) of texts cut at the model's positions."""
         token_ids = self.tokenize(texts, self.bert.config.max_position_embeddings)
-        order = sorted(range(len(texts)), key=lambda place: len(token_ids[place]))
         vectors = np.zeros((len(texts), self.bert.config.hidden_size), dtype=np.float32)
-        start = 0
-        while start < len(order):
-            end = start + 1
-            while end < len(order) and (
-                (end + 1 - start) * len(token_ids[order[end]]) <= _MEASURING_TOKENS
-            ):
-                end += 1
-            batch = order[start:end]
+        for batch in by_length([len(row) for row in token_ids], _MEASURING_TOKENS):
             with torch.autocast(self.embeddings.device.type, dtype=torch.bfloat16):
                 found = self([token_ids[place] for place in batch])
             vectors[batch] = found.cpu().numpy()
-            start = end
         return vectors

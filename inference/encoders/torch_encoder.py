@@ -51,7 +51,8 @@ class TorchEncoder:
         torch.nn.Module.to(self._model, self._device)
         self._head = Head(checkpoint).to(self._device).eval()
         if self._device.type == "cpu" and self._precision == "fp32":
-            pack_linears(self._model, lambda: self._hidden(*self._pad([[self._pad_id]])))
+            probe = pad([[self._pad_id]], self._pad_id, self._device)
+            pack_linears(self._model, lambda: self._hidden(*probe))
         self._dim = int(self._encode([[self._pad_id]]).shape[1])
 
     @property
@@ -124,7 +125,7 @@ class TorchEncoder:
 
     @torch.inference_mode()
     def _encode(self, token_ids: Sequence[Sequence[int]]) -> Vectors:
-        ids, mask = self._pad(token_ids)
+        ids, mask = pad(token_ids, self._pad_id, self._device)
         with _threads_for(ids):
             vectors: Vectors = self._head(self._hidden(ids, mask), mask).cpu().numpy()
         return vectors
@@ -134,14 +135,18 @@ class TorchEncoder:
         hidden: torch.Tensor = self._model(input_ids=ids, attention_mask=mask).last_hidden_state
         return hidden
 
-    def _pad(self, token_ids: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
-        longest = max(len(row) for row in token_ids)
-        ids = np.full((len(token_ids), longest), self._pad_id, dtype=np.int64)
-        mask = np.zeros((len(token_ids), longest), dtype=np.int64)
-        for row, text_ids in enumerate(token_ids):
-            ids[row, : len(text_ids)] = text_ids
-            mask[row, : len(text_ids)] = 1
-        return torch.from_numpy(ids).to(self._device), torch.from_numpy(mask).to(self._device)
+
+def pad(
+    token_ids: Sequence[Sequence[int]], pad_id: int, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Token ids as one tensor (n, t) with padding behind, and their mask (n, t), 0 at padding."""
+    longest = max(len(row) for row in token_ids)
+    ids = np.full((len(token_ids), longest), pad_id, dtype=np.int64)
+    mask = np.zeros((len(token_ids), longest), dtype=np.int64)
+    for row, text_ids in enumerate(token_ids):
+        ids[row, : len(text_ids)] = text_ids
+        mask[row, : len(text_ids)] = 1
+    return torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device)
 
 
 @contextmanager
