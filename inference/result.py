@@ -121,6 +121,10 @@ class Ranking:
     timing: Timing
 
 
+Result = Embeddings | PairScores | ScoreMatrix | Ranking
+"""What texts were read for."""
+
+
 @dataclass(frozen=True)
 class ModelInfo:
     """What a client may know of the loaded model."""

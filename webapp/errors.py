@@ -51,10 +51,6 @@ STATUS: dict[tuple[str, type[errors.SsangError]], tuple[int, str]] = {
     ("openai", errors.InvalidInput): (400, "invalid_value"),
     ("openai", errors.NotFound): (404, "model_not_found"),
     ("openai", errors.Overloaded): (429, "rate_limit_exceeded"),
-    ("cohere", Unauthorized): (401, "invalid_api_key"),
-    ("cohere", errors.InvalidInput): (400, "invalid_value"),
-    ("cohere", errors.NotFound): (404, "model_not_found"),
-    ("cohere", errors.Overloaded): (429, "rate_limit_exceeded"),
     # Text Embeddings Inference has a few types of error, each with its status.
     ("tei", Unauthorized): (401, "Unauthorized"),
     ("tei", errors.EmptyInput): (400, "Empty"),
@@ -66,6 +62,7 @@ STATUS: dict[tuple[str, type[errors.SsangError]], tuple[int, str]] = {
     ("tei", errors.ModelUnavailable): (503, "Unhealthy"),
     # SageMaker's toolkits answer 400 to every input that is wrong.
     ("sagemaker", errors.InvalidInput): (400, "invalid_input"),
+    ("sagemaker", errors.UserCodeFailed): (500, "ModelError"),
     # The exceptions that AWS's clients know. They try a 503 again by themselves.
     ("runtime", Unauthorized): (403, "AccessDeniedException"),
     ("runtime", errors.InvalidInput): (400, "ValidationError"),
@@ -74,8 +71,10 @@ STATUS: dict[tuple[str, type[errors.SsangError]], tuple[int, str]] = {
     ("runtime", errors.Overloaded): (503, "ServiceUnavailable"),
     ("runtime", errors.ModelUnavailable): (429, "ModelNotReadyException"),
     ("runtime", ModelError): (424, "ModelError"),
-    ("sagemaker", errors.UserCodeFailed): (500, "ModelError"),
 }
+
+# Rerank has the statuses and codes of OpenAI's contract, in a body of its own.
+_ROWS_OF = {"cohere": "openai"}
 
 # What the HTTP layer itself finds wrong. A message of None passes on what the raiser wrote.
 _HTTP: dict[int, tuple[str, str | None]] = {
@@ -163,7 +162,7 @@ def _answer_exception(error: Exception) -> Response:
 
 def _status(contract: str, error: errors.SsangError) -> tuple[int, str]:
     """The row of the error's class or of the nearest above it, the contract's own before all."""
-    for name in (contract, "api"):
+    for name in (_ROWS_OF.get(contract, contract), "api"):
         for kind in type(error).__mro__:
             if (name, kind) in STATUS:
                 return STATUS[name, kind]

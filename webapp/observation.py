@@ -10,6 +10,7 @@ from typing import Any
 from flask import Flask, Response, g, request
 
 from inference import metrics
+from inference.result import Result
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +35,11 @@ def register_observation(app: Flask) -> None:
 def note(**values: Any) -> None:
     """Adds numbers about this request to its log line."""
     notes().update(values)
+
+
+def note_reading(result: Result, *, texts: int) -> None:
+    """Adds what the engine read for this request: so many texts, their tokens, and their wait."""
+    note(texts=texts, tokens=result.tokens, queue_ms=result.timing.as_dict()["queue"])
 
 
 def notes() -> dict[str, Any]:

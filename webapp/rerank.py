@@ -11,7 +11,7 @@ from inference.errors import InvalidInput
 from inference.pipeline import ReadOptions
 from inference.result import RankedDocument
 from webapp.errors import use_contract
-from webapp.observation import note
+from webapp.observation import note_reading
 from webapp.reply import json_rows_reply, with_truncated
 from webapp.service import current_service
 from webapp.wire.cohere import CohereRerankRequest
@@ -35,11 +35,7 @@ def answer_cohere_rerank(body: CohereRerankRequest) -> Response:
     ranking = engine.rank(
         body.query, [document.text for document in body.documents], options=_options(body, engine)
     )
-    note(
-        texts=1 + len(body.documents),
-        tokens=ranking.tokens,
-        queue_ms=ranking.timing.as_dict()["queue"],
-    )
+    note_reading(ranking, texts=1 + len(body.documents))
     best = ranking.results[: body.top_n]
     response = json_rows_reply(
         {

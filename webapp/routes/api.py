@@ -6,8 +6,8 @@ from flask import Response, current_app
 from flask_openapi import APIBlueprint, Tag
 
 from inference.pipeline import ReadOptions
-from inference.result import Embeddings, PairScores, Ranking, ScoreMatrix
-from webapp.observation import note
+from inference.result import Result
+from webapp.observation import note_reading
 from webapp.reply import base64_vector, json_reply, json_rows_reply
 from webapp.schema import (
     EmbedReply,
@@ -130,11 +130,11 @@ def _options(body: PairsRequest | MatrixRequest | RankRequest | EmbedRequest) ->
     return ReadOptions(max_length=body.max_length, truncate=body.truncate, long=long)
 
 
-def _shared(
-    result: PairScores | ScoreMatrix | Ranking | Embeddings, *, texts: int
-) -> dict[str, Any]:
+def _shared(result: Result, *, texts: int) -> dict[str, Any]:
     """What every reply tells; the log line gets it too."""
-    timing = result.timing.as_dict()
-    note(texts=texts, tokens=result.tokens, queue_ms=timing["queue"])
-    model = current_engine().model.name
-    return {"model": model, "usage": {"tokens": result.tokens}, "timing_ms": timing}
+    note_reading(result, texts=texts)
+    return {
+        "model": current_engine().model.name,
+        "usage": {"tokens": result.tokens},
+        "timing_ms": result.timing.as_dict(),
+    }

@@ -5,7 +5,7 @@ from typing import Any
 from flask import Response
 from flask_openapi import APIBlueprint, Tag
 
-from webapp.observation import note
+from webapp.observation import note_reading
 from webapp.reply import base64_vector, json_reply, json_rows_reply, with_truncated
 from webapp.service import current_engine, current_service
 from webapp.wire.openai import (
@@ -39,7 +39,7 @@ def create_embeddings(body: EmbeddingsRequest) -> Response:
         body.input, kind=body.side, dimensions=body.dimensions, label="input[{}]"
     )
     tokens = embeddings.tokens
-    note(texts=len(body.input), tokens=tokens, queue_ms=embeddings.timing.as_dict()["queue"])
+    note_reading(embeddings, texts=len(body.input))
     encode = base64_vector if body.encoding_format == "base64" else _as_it_is
     response = json_rows_reply(
         {

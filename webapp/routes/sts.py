@@ -9,7 +9,7 @@ from flask_openapi import APIBlueprint, Tag
 
 from inference.errors import InvalidInput
 from inference.result import PairScores
-from webapp.observation import note
+from webapp.observation import note_reading
 from webapp.parsing import parse_json, read_body
 from webapp.reply import json_reply, json_rows_reply, with_truncated
 from webapp.service import current_engine
@@ -97,8 +97,7 @@ def _read_file(form: StsForm) -> StsFile:
 def _score(pairs: Sequence[tuple[str, str]], *, labels: tuple[str, str]) -> PairScores:
     """Both sentences are read as documents, so that either order has the same score."""
     scored = current_engine().score_pairs(pairs, kinds=("document", "document"), labels=labels)
-    queue_ms = scored.timing.as_dict()["queue"]
-    note(texts=2 * len(pairs), tokens=scored.tokens, queue_ms=queue_ms)
+    note_reading(scored, texts=2 * len(pairs))
     return scored
 
 

@@ -8,11 +8,11 @@ from flask_openapi import APIBlueprint, Tag
 
 from inference.engine import Engine
 from inference.pipeline import TextGroup
-from inference.result import Embeddings, Ranking, ScoreMatrix
+from inference.result import Result
 from inference.tokenizer import Text
 from webapp.admission import max_requests
 from webapp.errors import use_contract
-from webapp.observation import note
+from webapp.observation import note, note_reading
 from webapp.parsing import read_body
 from webapp.reply import json_array_reply, json_reply, with_truncated
 from webapp.rerank import answer_cohere_rerank
@@ -200,13 +200,13 @@ def _rank(body: TeiRerankRequest) -> Response:
 def _with_cost(
     response: Response,
     engine: Engine,
-    result: Embeddings | ScoreMatrix | Ranking,
+    result: Result,
     texts: Sequence[Text],
     cut: int,
 ) -> Response:
     """The answer with what it took in its headers: times in whole milliseconds."""
     timing = result.timing
-    note(tokens=result.tokens, queue_ms=timing.as_dict()["queue"])
+    note_reading(result, texts=len(texts))
     costs: dict[str, object] = {
         "x-compute-type": "cpu" if engine.info().device == "cpu" else "gpu",
         "x-compute-time": round(timing.total),
