@@ -11,8 +11,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 
@@ -27,6 +25,7 @@ from inference.errors import (
     TooLarge,
 )
 from inference.job import Job, Usage, fill_batch
+from inference.lifecycle import Failure, Lifecycle, State
 from inference.similarity import Vectors
 
 log = logging.getLogger(__name__)
@@ -37,28 +36,6 @@ _MAX_RESTARTS = 5
 _WATCH_INTERVAL_S = 1.0
 
 _CLOSE_S = 5.0
-
-
-class State(StrEnum):
-    """What the model can do now."""
-
-    LOADING = "loading"
-    READY = "ready"
-    FAILED = "failed"
-    STOPPING = "stopping"
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Why the model will not answer any more.
-
-    Attributes:
-        message: one sentence.
-        while_loading: it never worked, so starting again will not help.
-    """
-
-    message: str
-    while_loading: bool
 
 
 class Batcher:
@@ -84,12 +61,11 @@ class Batcher:
         self._max_waiting_tokens = max_waiting_tokens
         self._hang_timeout_s = hang_timeout_s
         self._encoder: Encoder | None = None
-        self._state = State.LOADING
-        self._failure: Failure | None = None
-        self._on_failure: Callable[[Failure], None] | None = None
         self._thread: threading.Thread | None = None
         self._watcher: threading.Thread | None = None
         self._changed = threading.Condition()
+        self._life = Lifecycle(self._changed)
+        self._life.on_failure(lambda failure: self._fail_everything(failure.message))
         self._jobs: deque[Job] = deque()
         self._waiting_tokens = 0
         self._running: list[tuple[Job, int]] = []
@@ -110,8 +86,7 @@ class Batcher:
         the time calls this first.
         """
         with self._changed:
-            if self._state is not State.FAILED:
-                self._state = State.STOPPING
+            self._life.stop()
             self._changed.notify_all()
         for thread in (self._thread, self._watcher):
             if thread is not None:
@@ -119,21 +94,17 @@ class Batcher:
 
     def on_failure(self, callback: Callable[[Failure], None]) -> None:
         """Calls ``callback`` when the model has failed for good; at once if it already has."""
-        with self._changed:
-            self._on_failure = callback
-            failure = self._failure
-        if failure:
-            callback(failure)
+        self._life.on_failure(callback)
 
     @property
     def state(self) -> State:
-        return self._state
+        return self._life.state
 
     @property
     def batch_tokens(self) -> int:
         """Padded tokens that a batch may hold."""
         if self._encoder is None:
-            raise self._unavailable()
+            raise self._life.unavailable()
         return self._max_batch_tokens or self._encoder.batch_tokens
 
     @property
@@ -143,9 +114,9 @@ class Batcher:
         Raises:
             ModelUnavailable: it is still loading, has failed or is stopping.
         """
-        if self._state is State.READY and self._encoder is not None:
+        if self._life.state is State.READY and self._encoder is not None:
             return self._encoder
-        raise self._unavailable()
+        raise self._life.unavailable()
 
     def submit(
         self,
@@ -175,12 +146,12 @@ class Batcher:
         texts, tokens = job.waiting_texts, job.waiting_tokens
         with self._changed:
             if wait_for_room and not self._changed.wait_for(
-                lambda: self._has_room(tokens) or self._state is not State.READY,
+                lambda: self._has_room(tokens) or self._life.state is not State.READY,
                 timeout=max(0.0, deadline - time.monotonic()),
             ):
                 raise _deadline_exceeded()
-            if self._state is not State.READY:
-                raise self._unavailable()
+            if self._life.state is not State.READY:
+                raise self._life.unavailable()
             if not self._has_room(tokens):
                 metrics.REFUSALS.labels("waiting_tokens").inc()
                 raise self._overloaded()
@@ -236,23 +207,21 @@ class Batcher:
         try:
             self._encoder = self._load()
         except SsangError as error:
-            self._fail(Failure(error.message, while_loading=True))
+            self._life.fail(Failure(error.message, while_loading=True))
             return False
         except Exception as error:
             log.exception("the model could not be loaded")
             reason = f"The model could not be loaded ({type(error).__name__}); see the log."
-            self._fail(Failure(reason, while_loading=True))
+            self._life.fail(Failure(reason, while_loading=True))
             return False
-        with self._changed:
-            if self._state is State.LOADING:
-                self._state = State.READY
+        self._life.become_ready()
         log.info("model ready")
         return True
 
     def _take_batch(self) -> list[tuple[Job, int]]:
         """The next batch; empty when the batcher was closed and nothing waits."""
         with self._changed:
-            self._changed.wait_for(lambda: self._jobs or self._state is not State.READY)
+            self._changed.wait_for(lambda: self._jobs or self._life.state is not State.READY)
             batch = fill_batch(self._jobs, self.batch_tokens)
             self._jobs = deque(job for job in self._jobs if job.taken < len(job.ids))
             self._count_waiting(-len(batch), -sum(len(job.ids[index]) for job, index in batch))
@@ -311,14 +280,14 @@ class Batcher:
     # Supervision
 
     def _restart(self) -> None:
-        if self._state is State.FAILED:
+        if self._life.state is State.FAILED:
             return
         self._restarts += 1
         metrics.MODEL_RESTARTS.inc()
         if self._encoder is None or self._restarts > _MAX_RESTARTS:
             loading = self._encoder is None
             when = "while it loaded the model" if loading else "again and again"
-            self._fail(Failure(f"The model's thread died {when}; see the log.", loading))
+            self._life.fail(Failure(f"The model's thread died {when}; see the log.", loading))
             return
         self._fail_everything("The model's thread died and was restarted: send the request again.")
         self._start_model_thread()
@@ -326,21 +295,11 @@ class Batcher:
     def _watch(self) -> None:
         """Ends with the model's thread, so that no thread holds the model when the process ends."""
         interval_s = min(_WATCH_INTERVAL_S, self._hang_timeout_s / 4)
-        while self._state is not State.FAILED and self._thread and self._thread.is_alive():
+        while self._life.state is not State.FAILED and self._thread and self._thread.is_alive():
             self._thread.join(interval_s)
             if time.monotonic() - self._running_since > self._hang_timeout_s:
                 message = f"The model has not answered for {self._hang_timeout_s:g} seconds."
-                self._fail(Failure(message, while_loading=False))
-
-    def _fail(self, failure: Failure) -> None:
-        with self._changed:
-            self._state = State.FAILED
-            self._failure = failure
-            callback = self._on_failure
-        log.critical(failure.message)
-        self._fail_everything(failure.message)
-        if callback:
-            callback(failure)
+                self._life.fail(Failure(message, while_loading=False))
 
     def _fail_everything(self, message: str) -> None:
         with self._changed:
@@ -368,13 +327,6 @@ class Batcher:
             f"{self._waiting_tokens:,} tokens already wait for the model: try again later.",
             retry_after_s=max(1, math.ceil(seconds)),
         )
-
-    def _unavailable(self) -> ModelUnavailable:
-        if self._failure:
-            return ModelUnavailable(self._failure.message)
-        if self._state is State.LOADING:
-            return ModelUnavailable("The model is still loading: try again in a few seconds.")
-        return ModelUnavailable("The service is stopping: send the request again.")
 
 
 def _deadline_exceeded() -> DeadlineExceeded:

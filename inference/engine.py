@@ -5,11 +5,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from inference import metrics
-from inference.batcher import Batcher, Failure, State
+from inference.batcher import Batcher
 from inference.checkpoint import Kind
 from inference.encoders import load_encoder
 from inference.encoders.base import Encoder
 from inference.errors import InvalidInput, TooLarge
+from inference.lifecycle import Failure, State
 from inference.long_text import PassageGroup, split_group, whole_group
 from inference.model import Model
 from inference.pipeline import Pipeline, ReadOptions, TextGroup, check_not_empty

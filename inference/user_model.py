@@ -8,13 +8,12 @@ from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import Any
 
-from inference.batcher import Failure, State
 from inference.errors import (
     DeadlineExceeded,
-    ModelUnavailable,
     SsangError,
     UserCodeFailed,
 )
+from inference.lifecycle import Failure, Lifecycle, State
 from inference.user_code import Handler, UserProgram, load_handlers
 
 log = logging.getLogger(__name__)
@@ -53,15 +52,12 @@ class UserModel:
         self._deadline_s = deadline_s
         self._hang_timeout_s = hang_timeout_s
         self._calls: SimpleQueue[_Call | None] = SimpleQueue()
-        self._lock = threading.Lock()
-        self._state = State.LOADING
-        self._failure: Failure | None = None
-        self._on_failure: Callable[[Failure], None] | None = None
+        self._life = Lifecycle(threading.Lock())
         self._thread = threading.Thread(target=self._run, name="user-code", daemon=True)
 
     @property
     def state(self) -> State:
-        return self._state
+        return self._life.state
 
     def start(self) -> None:
         """Starts to load the code and its model; returns at once."""
@@ -69,19 +65,13 @@ class UserModel:
 
     def close(self) -> None:
         """Takes no more calls, and returns when those that wait are done, or after some seconds."""
-        with self._lock:
-            if self._state is not State.FAILED:
-                self._state = State.STOPPING
+        self._life.stop()
         self._calls.put(None)
         self._thread.join(timeout=_CLOSE_S)
 
     def on_failure(self, callback: Callable[[Failure], None]) -> None:
         """Calls ``callback`` when the code cannot answer any more; at once if so already."""
-        with self._lock:
-            self._on_failure = callback
-            failure = self._failure
-        if failure:
-            callback(failure)
+        self._life.on_failure(callback)
 
     def transform(self, body: bytes | str, content_type: str, accept: str) -> tuple[bytes, str]:
         """What the code answers: a body and its content type.
@@ -92,8 +82,8 @@ class UserModel:
             ModelUnavailable: it is loading, has failed, or hangs.
             Exception: whatever a default handler raised.
         """
-        if self._state is not State.READY:
-            raise self._unavailable()
+        if self._life.state is not State.READY:
+            raise self._life.unavailable()
         call = _Call(body, content_type, accept)
         self._calls.put(call)
         try:
@@ -109,8 +99,8 @@ class UserModel:
         except TimeoutError:
             waited = self._deadline_s + self._hang_timeout_s
             message = f"The model's own code has not answered for {waited:g} seconds."
-            self._fail(Failure(message, while_loading=False))
-            raise self._unavailable() from None
+            self._life.fail(Failure(message, while_loading=False))
+            raise self._life.unavailable() from None
 
     # The thread of the user's code
 
@@ -119,16 +109,14 @@ class UserModel:
             handlers = {**self._defaults, **load_handlers(self._program)}
             model = handlers["model_fn"](str(self._program.model_dir))
         except SsangError as error:
-            self._fail(Failure(error.message, while_loading=True))
+            self._life.fail(Failure(error.message, while_loading=True))
             return
         except Exception as error:
             log.exception("the model's own code could not be loaded")
             reason = f"The model's own code could not be loaded ({type(error).__name__})."
-            self._fail(Failure(f"{reason} The log says more.", while_loading=True))
+            self._life.fail(Failure(f"{reason} The log says more.", while_loading=True))
             return
-        with self._lock:
-            if self._state is State.LOADING:
-                self._state = State.READY
+        self._life.become_ready()
         log.info("user code ready")
         while call := self._calls.get():
             if call.answer.set_running_or_notify_cancel():
@@ -140,22 +128,6 @@ class UserModel:
         except BaseException as error:
             # The caller's to tell; the thread goes on.
             call.answer.set_exception(error)
-
-    def _fail(self, failure: Failure) -> None:
-        with self._lock:
-            self._state = State.FAILED
-            self._failure = failure
-            callback = self._on_failure
-        log.critical(failure.message)
-        if callback:
-            callback(failure)
-
-    def _unavailable(self) -> ModelUnavailable:
-        if self._failure:
-            return ModelUnavailable(self._failure.message)
-        if self._state is State.LOADING:
-            return ModelUnavailable("The model is still loading: try again in a few seconds.")
-        return ModelUnavailable("The service is stopping: send the request again.")
 
 
 def _transform(handlers: Mapping[str, Handler], model: Any, call: _Call) -> tuple[bytes, str]:

@@ -12,8 +12,8 @@ from flask.testing import FlaskClient
 from running_service import RunningService, StartService, free_port, wait_until
 from werkzeug.test import TestResponse
 
-from inference.batcher import State
 from inference.engine import Engine
+from inference.lifecycle import State
 from inference.model import open_model
 from webapp import create_app
 from webapp.settings import Settings

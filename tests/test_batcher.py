@@ -15,7 +15,7 @@ from prometheus_client import REGISTRY
 from running_service import wait_until
 from tiny_model import FakeEncoder, fake_ids, fake_vector
 
-from inference.batcher import Batcher, Failure, State
+from inference.batcher import Batcher
 from inference.checkpoint import Kind
 from inference.encoders.base import Encoder, OutOfMemory
 from inference.errors import (
@@ -26,6 +26,7 @@ from inference.errors import (
     TooLarge,
 )
 from inference.job import Job, Usage
+from inference.lifecycle import Failure, State
 from inference.similarity import Vectors
 
 Start = Callable[..., Batcher]

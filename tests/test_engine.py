@@ -8,10 +8,10 @@ from running_service import wait_until
 from tiny_model import FakeEncoder, fake_ids, fake_vector
 
 from inference import engine as engine_module
-from inference.batcher import Failure, State
 from inference.checkpoint import Kind
 from inference.engine import Engine
 from inference.errors import InvalidInput, ModelUnavailable, TooLarge
+from inference.lifecycle import Failure, State
 from inference.model import open_model
 from inference.pipeline import ReadOptions
 from inference.similarity import cosine_matrix, cut_dimensions, grade

@@ -46,7 +46,7 @@ LAYERS = [
     },
     {"inference.encoders.torch_encoder"},
     {"inference.encoders"},
-    {"inference.job"},
+    {"inference.job", "inference.lifecycle"},
     {"inference.batcher"},
     {"inference.pipeline", "inference.user_model"},
     {"inference.long_text"},

@@ -12,9 +12,9 @@ from flask.testing import FlaskClient
 from running_service import kept_full, wait_until
 from tiny_model import edit_json, save_bert, save_sentence_transformer
 
-from inference.batcher import State
 from inference.checkpoint import Kind
 from inference.engine import Engine
+from inference.lifecycle import State
 from inference.model import open_model
 from webapp import create_app
 from webapp.errors import Unauthorized

@@ -11,7 +11,7 @@ from prometheus_client import REGISTRY
 from running_service import wait_until
 from tiny_model import FakeEncoder, fake_ids, fake_vector
 
-from inference.batcher import Batcher, State
+from inference.batcher import Batcher
 from inference.errors import (
     DeadlineExceeded,
     EmptyInput,
@@ -19,6 +19,7 @@ from inference.errors import (
     ModelUnavailable,
     Overloaded,
 )
+from inference.lifecycle import State
 from inference.pipeline import Pipeline, ReadOptions, TextGroup, check_not_empty
 from inference.result import EncodedTexts, Timing
 from inference.similarity import Vectors

@@ -14,8 +14,8 @@ from running_service import wait_until
 from tiny_model import save_bert, save_sentence_transformer
 from werkzeug.test import run_wsgi_app
 
-from inference.batcher import State
 from inference.engine import Engine
+from inference.lifecycle import State
 from inference.model import open_model
 from webapp import create_app
 from webapp.settings import Settings

@@ -15,9 +15,9 @@ from running_service import kept_full, wait_until
 from tiny_model import save_bert, write_json
 from werkzeug.test import TestResponse
 
-from inference.batcher import State
 from inference.checkpoint import Kind
 from inference.engine import Engine
+from inference.lifecycle import State
 from inference.model import open_model
 from webapp import create_app
 from webapp.reply import TRUNCATED_HEADER

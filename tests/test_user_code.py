@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from running_service import wait_until
 
-from inference.batcher import Failure, State
 from inference.engine import Engine
 from inference.errors import DeadlineExceeded, InvalidInput, ModelUnavailable, UserCodeFailed
+from inference.lifecycle import Failure, State
 from inference.user_code import UserProgram, find_program, install, load_handlers, open_served
 from inference.user_model import UserModel
 from webapp.doctor import examine

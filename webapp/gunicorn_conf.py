@@ -32,7 +32,7 @@ from webapp.settings import Settings, environment_name, read_settings
 if TYPE_CHECKING:
     from gunicorn.workers.base import Worker
 
-    from inference.batcher import Failure
+    from inference.lifecycle import Failure
     from webapp.service import Service
 
 log = logging.getLogger(__name__)

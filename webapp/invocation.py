@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from inference.batcher import State
 from inference.engine import Engine
 from inference.errors import InvalidInput, UserCodeFailed, first_line
+from inference.lifecycle import State
 from inference.pipeline import TextGroup, check_not_empty
 from inference.result import Embeddings, ScoreMatrix
 from inference.similarity import Vectors

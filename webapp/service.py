@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 from flask import current_app
 
-from inference.batcher import Failure, State
 from inference.engine import Engine
 from inference.errors import ModelUnavailable, NotFound
+from inference.lifecycle import Failure, State
 from inference.user_model import UserModel
 from webapp.admission import StreamPlaces
 from webapp.settings import Settings

@@ -78,7 +78,7 @@ def loaded_engine(settings: Settings, *, slices_ahead: int = 2) -> Iterator["Eng
         ModelUnavailable: it could not be loaded.
     """
     # These load what a help text does not need.
-    from inference.batcher import State
+    from inference.lifecycle import State
     from webapp.application import create_engine
 
     if settings.log_level != "debug":

@@ -13,7 +13,7 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from inference.batcher import State
+from inference.lifecycle import State
 from webapp.reply import json_reply
 from webapp.schema import ErrorReply, StateReply
 from webapp.service import current_service
