@@ -20,6 +20,7 @@ from inference.result import (
     ModelInfo,
     PairScore,
     PairScores,
+    PassageEmbeddings,
     RankedDocument,
     Ranking,
     ScoreMatrix,
@@ -167,6 +168,14 @@ class Engine:
             if dimensions is not None:
                 vectors = cut_dimensions(vectors, dimensions)
         return Embeddings(vectors, encoded.truncated, parts.counts, encoded.tokens, timing)
+
+    def embed_passages(self, texts: Sequence[str]) -> PassageEmbeddings:
+        """Unit vectors of documents' passages, into which long ones are cut at sentences."""
+        with _timed() as timing:
+            options = ReadOptions(long="chunk")
+            parts = self._split(TextGroup(texts, "document", "texts[{}]"), options)
+            (read,) = self._pipeline.encode([parts.group], options, timing)
+        return PassageEmbeddings(parts.passages, parts.owners, read.vectors, read.tokens, timing)
 
     def score_pairs(
         self,

@@ -6,6 +6,7 @@ SsangError
 ├── TooLarge            the item is valid, but bigger than a limit
 ├── NotFound            what was named is not there
 ├── Conflict            the state of the thing forbids what was asked
+├── StorageFull         there is no room to keep what was sent; nothing of it was kept
 ├── Overloaded          too much work is waiting; try again after `retry_after_s`
 ├── DeadlineExceeded    the work waited longer than it may
 ├── UserCodeFailed      code of a user, beside the model, raised an error
@@ -69,6 +70,10 @@ class NotFound(SsangError):
 
 class Conflict(SsangError):
     """The state of the thing forbids what was asked."""
+
+
+class StorageFull(SsangError):
+    """There is no room to keep what was sent; nothing of it was kept."""
 
 
 class Overloaded(SsangError):

@@ -61,6 +61,17 @@ class Embeddings:
 
 
 @dataclass(frozen=True)
+class PassageEmbeddings:
+    """Passages of texts in their order, the index of the text each belongs to, and its vector."""
+
+    passages: list[Passage]
+    owners: npt.NDArray[np.intp]
+    vectors: Vectors
+    tokens: int
+    timing: Timing
+
+
+@dataclass(frozen=True)
 class PairScore:
     """Cosine and grade of the pair at an index, and how long its texts are in tokens."""
 
@@ -121,7 +132,7 @@ class Ranking:
     timing: Timing
 
 
-Result = Embeddings | PairScores | ScoreMatrix | Ranking
+Result = Embeddings | PassageEmbeddings | PairScores | ScoreMatrix | Ranking
 """What texts were read for."""
 
 

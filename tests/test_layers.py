@@ -44,6 +44,17 @@ LAYERS = [
         "inference.encoders.packed_linear",
         "inference.encoders.two_towers",
     },
+    {"inference.corpus.base"},
+    {
+        "inference.corpus.filters",
+        "inference.corpus.fusion",
+        "inference.corpus.keywords",
+        "inference.corpus.loaders",
+        "inference.corpus.vector_source",
+    },
+    {"inference.corpus.faiss_index", "inference.corpus.opensearch", "inference.corpus.store"},
+    {"inference.corpus.local"},
+    {"inference.corpus"},
     {"inference.encoders.torch_encoder"},
     {"inference.encoders"},
     {"inference.job", "inference.lifecycle"},
@@ -51,7 +62,7 @@ LAYERS = [
     {"inference.pipeline", "inference.user_model"},
     {"inference.long_text"},
     {"inference.engine"},
-    {"inference.pair_table", "inference.parity"},
+    {"inference.embedder", "inference.pair_table", "inference.parity"},
 ]
 
 HTTP = {"webapp", "flask", "werkzeug", "gunicorn", "flask_cors", "flask_openapi", "http"}

@@ -42,6 +42,7 @@ STATUS: dict[tuple[str, type[errors.SsangError]], tuple[int, str]] = {
     ("api", errors.TooLarge): (413, "too_large"),
     ("api", errors.NotFound): (404, "not_found"),
     ("api", errors.Conflict): (409, "conflict"),
+    ("api", errors.StorageFull): (507, "storage_full"),
     ("api", errors.Overloaded): (429, "overloaded"),
     ("api", errors.DeadlineExceeded): (504, "deadline_exceeded"),
     ("api", errors.UserCodeFailed): (500, "user_code_failed"),

@@ -1,0 +1,1 @@
+"""Collections of documents, searched by meaning and by words."""
