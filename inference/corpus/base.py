@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-from inference.errors import InvalidInput
+from inference.errors import EmptyInput, InvalidInput
 from inference.similarity import Vectors
 
 Scalar = str | int | float | bool
@@ -26,6 +26,11 @@ Field = Literal["title", "text"]
 Ids = npt.NDArray[np.int64]
 
 MODES: tuple[Mode, ...] = ("vector", "keyword", "hybrid")
+DEFAULT_MODE: Mode = "hybrid"
+
+# Most hits of one answer, and most that may be passed over before it.
+MAX_TOP_K = 1000
+MAX_OFFSET = 10_000
 
 # Names are folders, parts of URLs and names of OpenSearch indices, which are lower case.
 _NAME = re.compile(r"[a-z0-9가-힣][a-z0-9가-힣_-]{0,63}")
@@ -174,7 +179,7 @@ class Query:
         filter: see :mod:`inference.corpus.filters`.
         min_score: least cosine of a hit's best passage; not for keyword searches, whose scores
             have no scale.
-        mode: None takes the corpus's default.
+        mode: None takes the default.
     """
 
     text: str
@@ -183,6 +188,30 @@ class Query:
     filter: Filter = field(default_factory=dict)
     min_score: float | None = None
     mode: Mode | None = None
+
+
+def check_query(query: Query) -> Mode:
+    """The mode in which a query is searched.
+
+    Raises:
+        InvalidInput: it has no text, or asks for something that no search can give.
+    """
+    mode = query.mode or DEFAULT_MODE
+    if not query.text.strip():
+        raise EmptyInput("query is empty: say what to look for.", item="query")
+    if mode not in MODES:
+        raise InvalidInput(f"mode must be one of {', '.join(MODES)}.", item="mode")
+    if not 1 <= query.top_k <= MAX_TOP_K:
+        raise InvalidInput(f"top_k must be from 1 to {MAX_TOP_K:,}.", item="top_k")
+    if not 0 <= query.offset <= MAX_OFFSET:
+        raise InvalidInput(f"offset must be from 0 to {MAX_OFFSET:,}.", item="offset")
+    if query.min_score is not None and mode == "keyword":
+        raise InvalidInput(
+            "min_score is a cosine, which keyword searches do not have: leave it out, or search in "
+            "another mode.",
+            item="min_score",
+        )
+    return mode
 
 
 @dataclass(frozen=True)
