@@ -64,6 +64,23 @@ def test_unfit_keys_are_refused_without_being_shown(
     assert not any(part in shown for part in ("good", "열쇠", "a\tb"))
 
 
+def test_a_cluster_s_password_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSANG_CORPUS", "opensearch+https://user:secret@host:9200")
+    settings = read_settings()
+    assert settings.corpus.get_secret_value().endswith("user:secret@host:9200")
+    assert "secret" not in repr(settings)
+
+
+@pytest.mark.parametrize("value", ["https://user:secret@host", "opensearch+https://", "secret"])
+def test_unfit_corpus_is_refused_without_being_shown(
+    monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    monkeypatch.setenv("SSANG_CORPUS", value)
+    with pytest.raises(InvalidInput, match="SSANG_CORPUS: It must be like opensearch") as caught:
+        read_settings()
+    assert "secret" not in "".join(traceback.format_exception(caught.value))
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

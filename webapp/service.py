@@ -1,16 +1,19 @@
 """What the routes of one application share."""
 
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from flask import current_app
 
+from inference.corpus.base import Corpus
 from inference.engine import Engine
 from inference.errors import ModelUnavailable, NotFound
 from inference.lifecycle import Failure, State
 from inference.user_model import UserModel
 from webapp.admission import StreamPlaces
+from webapp.corpus import create_corpus
 from webapp.settings import Settings
 
 _KEY = "ssang"
@@ -35,6 +38,8 @@ class Service:
     user_model: UserModel | None = None
     is_stopping: Callable[[], bool] = lambda: False
     started: float = field(default_factory=time.time)
+    _corpus: Corpus | None = field(default=None, init=False, repr=False)
+    _opening: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
     @property
     def engine(self) -> Engine:
@@ -49,6 +54,18 @@ class Service:
                 "only /invocations answers."
             )
         return self.encoder
+
+    @property
+    def corpus(self) -> Corpus:
+        """The collections, opened when they are first asked for.
+
+        Raises:
+            ModelUnavailable: there is no model to search them with.
+        """
+        with self._opening:
+            if self._corpus is None:
+                self._corpus = create_corpus(self.settings, self.engine)
+            return self._corpus
 
     @property
     def state(self) -> State:
@@ -73,6 +90,9 @@ class Service:
 
     def close(self) -> None:
         """Takes no more work, and returns when what waits is done, or after a few seconds."""
+        with self._opening:
+            if self._corpus is not None:
+                self._corpus.close()
         for model in (self.user_model, self.encoder):
             if model is not None:
                 model.close()
@@ -101,6 +121,11 @@ def current_service() -> Service:
     """The service of the current application."""
     service: Service = current_app.extensions[_KEY]
     return service
+
+
+def current_corpus() -> Corpus:
+    """The collections of the current application."""
+    return current_service().corpus
 
 
 def current_engine() -> Engine:

@@ -30,6 +30,11 @@ PREFIX = "SSANG_"
 # What every client can send in a header as it is.
 _KEY = re.compile(r"[!-~]+")
 
+# Where collections can be kept but in a folder.
+_CLUSTER = re.compile(r"opensearch\+https?://[^\s/]\S*")
+
+_SECRETS = {"api_keys", "corpus"}
+
 
 def _split(value: Any) -> Any:
     return (
@@ -53,6 +58,15 @@ def _check_key(key: SecretStr) -> SecretStr:
             "key", "A key must be of ASCII letters, digits and signs, without spaces"
         )
     return key
+
+
+def _check_corpus(corpus: SecretStr) -> SecretStr:
+    address = corpus.get_secret_value()
+    if address and not _CLUSTER.fullmatch(address):
+        raise PydanticCustomError(
+            "corpus", "It must be like opensearch+https://user:password@host:9200, or empty"
+        )
+    return corpus
 
 
 def _setting(name: str, default: Any, description: str, platform: str = "", **bounds: Any) -> Any:
@@ -125,7 +139,20 @@ class Settings(BaseSettings):
     max_invocation_bytes: int = Field(
         6 * 2**20, ge=1, description="largest body of a SageMaker Runtime invocation"
     )
-    data_dir: str = Field("", description="folder of asynchronous invocations; empty refuses them")
+    data_dir: str = Field(
+        "",
+        description="folder of collections and asynchronous invocations; empty keeps collections "
+        "in the user's data folder and refuses the invocations",
+    )
+    corpus: Annotated[SecretStr, AfterValidator(_check_corpus)] = Field(
+        "",
+        validate_default=True,
+        description="OpenSearch that keeps the collections, such as "
+        "opensearch+https://user:password@host:9200; empty keeps them in the data folder",
+    )
+    exact: bool = Field(
+        False, description="compares queries with every vector of a collection, however many"
+    )
     default_accept: str = Field(
         "application/json", description="type of /invocations' answers where any will do"
     )
@@ -194,7 +221,7 @@ def read_settings(**flags: Any) -> Settings:
     except ValidationError as error:
         fault = error.errors()[0]
         name = str(fault["loc"][0])
-        shown = "" if name == "api_keys" else f"={fault['input']}"
+        shown = "" if name in _SECRETS else f"={fault['input']}"
         name = name if name.isupper() else environment_name(name)
         raise InvalidInput(f"{name}{shown}: {fault['msg']}.", item=name) from error
 
