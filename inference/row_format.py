@@ -20,7 +20,7 @@ RowValues = tuple[Mapping[str, object], str | None]
 """Values by column, and why they could not be read."""
 
 # Members of a JSON object that may hold the rows.
-ROW_MEMBERS = ("pairs", "results")
+ROW_MEMBERS = ("pairs", "results", "documents")
 
 _READ_CHARACTERS = 65_536
 

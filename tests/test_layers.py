@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LAYERS = [
     {
         "inference.chunk",
+        "inference.corpus.markdown",
         "inference.errors",
         "inference.metrics",
         "inference.resource",
@@ -32,6 +33,7 @@ LAYERS = [
         "inference.score_file",
         "inference.vector_file",
         "inference.weights",
+        "inference.window",
     },
     {"inference.calibration_plot", "inference.checkpoint", "inference.row_format"},
     {"inference.model"},
@@ -52,7 +54,12 @@ LAYERS = [
         "inference.corpus.loaders",
         "inference.corpus.vector_source",
     },
-    {"inference.corpus.faiss_index", "inference.corpus.opensearch", "inference.corpus.store"},
+    {
+        "inference.corpus.faiss_index",
+        "inference.corpus.indexing",
+        "inference.corpus.opensearch",
+        "inference.corpus.store",
+    },
     {"inference.corpus.local"},
     {"inference.corpus"},
     {"inference.encoders.torch_encoder"},

@@ -96,7 +96,11 @@ def make_document(
                 "under names without quotation marks.",
                 item=f"{item}.metadata",
             )
-    if len(orjson.dumps(metadata)) > _MAX_METADATA_BYTES:
+    try:
+        size = len(orjson.dumps(metadata))
+    except orjson.JSONEncodeError as error:
+        raise InvalidInput(f"{item}.metadata: {error}.", item=f"{item}.metadata") from error
+    if size > _MAX_METADATA_BYTES:
         raise InvalidInput(
             f"{item}.metadata is larger than {_MAX_METADATA_BYTES:,} bytes: put text in the text.",
             item=f"{item}.metadata",
