@@ -1,28 +1,21 @@
 """Pairs of a table, scored in windows: the memory this needs does not grow with the file."""
 
-import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from inference.engine import Engine
-from inference.errors import InvalidInput, Overloaded
+from inference.errors import InvalidInput
 from inference.pipeline import ReadOptions
-from inference.result import PairScore, PairScores
+from inference.result import PairScore
 from inference.similarity import Thresholds
 from inference.table import Table
+from inference.window import in_windows
 
 _QUERY_COLUMNS = ("query", "sentence1")
 _DOCUMENT_COLUMNS = ("document", "sentence2")
 
-# Rows scored together: few at first, so that the first ones come soon, then as many as give an
-# answer about every second.
-_MIN_WINDOW_ROWS = 32
-_MAX_WINDOW_ROWS = 4096
+_WINDOW_ROWS = 4096
 _WINDOW_CHARACTERS = 4 * 2**20
-_WINDOW_S = 1.0
-
-# A file that is being scored waits this long while others fill the queue.
-_PATIENCE_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -130,28 +123,13 @@ def score_rows(
     Raises:
         SsangError: the engine itself cannot go on.
     """
-    rows = iter(rows)
-    size = _MIN_WINDOW_ROWS
-    while window := _take(rows, size):
-        began = time.monotonic()
-        scored = _score(engine, window, options)
-        seconds = time.monotonic() - began
-        yield scored
-        if seconds < _WINDOW_S / 2:
-            size = min(2 * size, _MAX_WINDOW_ROWS)
-        elif seconds > 2 * _WINDOW_S:
-            size = max(size // 2, _MIN_WINDOW_ROWS)
-
-
-def _take(rows: Iterator[PairRow], size: int) -> list[PairRow]:
-    window: list[PairRow] = []
-    characters = 0
-    for row in rows:
-        window.append(row)
-        characters += len(row.query or "") + len(row.document or "")
-        if len(window) == size or characters >= _WINDOW_CHARACTERS:
-            break
-    return window
+    return in_windows(
+        rows,
+        lambda window: _score(engine, window, options),
+        characters=lambda row: len(row.query or "") + len(row.document or ""),
+        max_items=_WINDOW_ROWS,
+        max_characters=_WINDOW_CHARACTERS,
+    )
 
 
 def _score(engine: Engine, window: list[PairRow], options: ReadOptions) -> Window:
@@ -160,24 +138,12 @@ def _score(engine: Engine, window: list[PairRow], options: ReadOptions) -> Windo
         for row in window
         if not row.fault and row.query is not None and row.document is not None
     ]
-    scored = _score_pairs(engine, pairs, replace(options, truncate=True))
+    scored = engine.score_pairs(pairs, options=replace(options, truncate=True))
     scores = iter(scored.pairs)
     rows = [row if row.fault else replace(row, score=next(scores)) for row in window]
     if not options.truncate:
         rows = [_refuse_truncated(row) for row in rows]
     return Window(rows, scored.tokens)
-
-
-def _score_pairs(engine: Engine, pairs: list[tuple[str, str]], options: ReadOptions) -> PairScores:
-    """The scores, once there is room: the file was admitted, so it waits rather than fail."""
-    give_up = time.monotonic() + _PATIENCE_S
-    while True:
-        try:
-            return engine.score_pairs(pairs, options=options)
-        except Overloaded as error:
-            if time.monotonic() + error.retry_after_s > give_up:
-                raise
-            time.sleep(min(error.retry_after_s, 1))
 
 
 def _refuse_truncated(row: PairRow) -> PairRow:

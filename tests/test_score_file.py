@@ -17,7 +17,7 @@ from flask.testing import FlaskClient
 from running_service import RunningService, StartService, wait_until
 from tiny_model import SENTENCES, save_bert
 
-from inference import pair_table
+from inference import pair_table, window
 from inference.engine import Engine
 from inference.errors import ModelUnavailable, Overloaded
 from inference.model import open_model
@@ -206,9 +206,9 @@ def test_a_full_queue_makes_a_file_wait(
         return score_pairs(*args, **kwargs)
 
     monkeypatch.setattr(engine, "score_pairs", refuse_twice)
-    monkeypatch.setattr("inference.pair_table.time.sleep", lambda _: None)
+    monkeypatch.setattr("inference.window.time.sleep", lambda _: None)
     assert _lines(client, CSV)[-1]["summary"]["scored"] == 2
-    monkeypatch.setattr(pair_table, "_PATIENCE_S", 0.0)
+    monkeypatch.setattr(window, "_PATIENCE_S", 0.0)
     full = iter([True])
     assert _lines(client, CSV)[-1]["error"]["code"] == "overloaded"
 
@@ -269,7 +269,7 @@ def test_streams_take_half_of_the_places(engine: Engine) -> None:
 def test_windows_grow_with_the_speed_and_never_hold_much(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pair_table, "_WINDOW_S", 1e9)
+    monkeypatch.setattr(window, "_WINDOW_S", 1e9)
     rows = [pair_table.PairRow(number, "가", "나") for number in range(300)]
     windows = pair_table.score_rows(engine, rows, options=ReadOptions())
     assert [len(window.rows) for window in windows] == [32, 64, 128, 76]

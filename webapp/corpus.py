@@ -4,12 +4,11 @@ from pathlib import Path
 
 from platformdirs import user_data_path
 
+from inference.corpus import open_corpus
 from inference.corpus.base import Corpus
 from inference.embedder import EngineEmbedder
 from inference.engine import Engine
 from webapp.settings import Settings
-
-_FOLDER = "collections"
 
 
 def create_corpus(settings: Settings, engine: Engine) -> Corpus:
@@ -18,13 +17,10 @@ def create_corpus(settings: Settings, engine: Engine) -> Corpus:
     Nothing is read or written yet, so that a folder or a cluster that cannot be used stops nobody
     who does not ask for collections.
     """
-    # Neither FAISS nor a client of OpenSearch is loaded where nobody asks for collections.
-    from inference.corpus import open_corpus
-
     return open_corpus(
         settings.corpus.get_secret_value(),
         EngineEmbedder(engine),
-        data_folder(settings) / _FOLDER,
+        data_folder(settings),
         exact=settings.exact,
     )
 
