@@ -11,12 +11,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
 from inference import metrics
 from inference.checkpoint import Kind
-from inference.encoders.base import Encoder, OutOfMemory
+from inference.encoders.base import OutOfMemory
 from inference.errors import (
     DeadlineExceeded,
     ModelUnavailable,
@@ -24,9 +25,8 @@ from inference.errors import (
     SsangError,
     TooLarge,
 )
-from inference.job import Job, Usage, fill_batch
+from inference.job import Job, Row, Rows, Usage, fill_batch
 from inference.lifecycle import Failure, Lifecycle, State
-from inference.similarity import Vectors
 
 log = logging.getLogger(__name__)
 
@@ -38,19 +38,37 @@ _WATCH_INTERVAL_S = 1.0
 _CLOSE_S = 5.0
 
 
-class Batcher:
+class BatchModel(Protocol):
+    """What a batcher needs of a model. One thread alone calls ``encode``."""
+
+    @property
+    def batch_tokens(self) -> int:
+        """Padded tokens of a batch beyond which this device gains little."""
+
+    def encode(self, token_ids: Sequence[Sequence[int]], tower: Kind = "document") -> Iterable[Row]:
+        """What becomes of each text, in their order.
+
+        Raises:
+            OutOfMemory: the batch does not fit the device.
+        """
+
+
+Model = TypeVar("Model", bound=BatchModel)
+
+
+class Batcher(Generic[Model]):
     """The queue, the model's thread, and its supervision.
 
     Args:
-        load: gives the encoder; called once, in the model's thread.
-        max_batch_tokens: padded tokens of a batch; 0 takes the encoder's advice.
+        load: gives the model; called once, in the model's thread.
+        max_batch_tokens: padded tokens of a batch; 0 takes the model's advice.
         max_waiting_tokens: tokens that may wait; more is refused as ``Overloaded``.
         hang_timeout_s: a batch that takes longer has hung for good.
     """
 
     def __init__(
         self,
-        load: Callable[[], Encoder],
+        load: Callable[[], Model],
         *,
         max_batch_tokens: int = 0,
         max_waiting_tokens: int = 262_144,
@@ -60,7 +78,7 @@ class Batcher:
         self._max_batch_tokens = max_batch_tokens
         self._max_waiting_tokens = max_waiting_tokens
         self._hang_timeout_s = hang_timeout_s
-        self._encoder: Encoder | None = None
+        self._model: Model | None = None
         self._thread: threading.Thread | None = None
         self._watcher: threading.Thread | None = None
         self._changed = threading.Condition()
@@ -103,19 +121,19 @@ class Batcher:
     @property
     def batch_tokens(self) -> int:
         """Padded tokens that a batch may hold."""
-        if self._encoder is None:
+        if self._model is None:
             raise self._life.unavailable()
-        return self._max_batch_tokens or self._encoder.batch_tokens
+        return self._max_batch_tokens or self._model.batch_tokens
 
     @property
-    def encoder(self) -> Encoder:
-        """The loaded encoder.
+    def model(self) -> Model:
+        """The loaded model.
 
         Raises:
             ModelUnavailable: it is still loading, has failed or is stopping.
         """
-        if self._life.state is State.READY and self._encoder is not None:
-            return self._encoder
+        if self._life.state is State.READY and self._model is not None:
+            return self._model
         raise self._life.unavailable()
 
     def submit(
@@ -160,8 +178,8 @@ class Batcher:
             self._changed.notify_all()
         return job
 
-    def wait(self, job: Job) -> Vectors:
-        """The vectors (n, dim) of a job.
+    def wait(self, job: Job) -> Rows:
+        """What became of each text of a job.
 
         Raises:
             DeadlineExceeded: it had not all started by its deadline; it is taken back.
@@ -195,7 +213,7 @@ class Batcher:
 
     def _run(self) -> None:
         try:
-            if self._encoder is None and not self._load_encoder():
+            if self._model is None and not self._load_model():
                 return
             while batch := self._take_batch():
                 self._run_batch(batch)
@@ -203,9 +221,9 @@ class Batcher:
             log.exception("the model's thread died")
             self._restart()
 
-    def _load_encoder(self) -> bool:
+    def _load_model(self) -> bool:
         try:
-            self._encoder = self._load()
+            self._model = self._load()
         except SsangError as error:
             self._life.fail(Failure(error.message, while_loading=True))
             return False
@@ -238,7 +256,7 @@ class Batcher:
                 metrics.QUEUE_WAIT.observe(waited)
                 job.usage.queue_s = waited if job.usage.queue_s is None else job.usage.queue_s
         try:
-            vectors = self._encode(ids, batch[0][0].tower)
+            rows = self._encode(ids, batch[0][0].tower)
         except Exception as error:
             self._fail_jobs((job for job, _ in batch), error)
             return
@@ -248,13 +266,13 @@ class Batcher:
         self._observe(ids, seconds)
         for usage in {id(job.usage): job.usage for job, _ in batch}.values():
             usage.model_s += seconds
-        for (job, index), vector in zip(batch, vectors, strict=True):
-            job.put(index, vector)
+        for (job, index), row in zip(batch, rows, strict=True):
+            job.put(index, row)
 
-    def _encode(self, ids: list[list[int]], tower: Kind) -> Vectors:
-        assert self._encoder is not None
+    def _encode(self, ids: list[list[int]], tower: Kind) -> Rows:
+        assert self._model is not None
         try:
-            vectors = self._encoder.encode(ids, tower)
+            rows = list(self._model.encode(ids, tower))
         except OutOfMemory:
             if len(ids) == 1:
                 raise TooLarge(
@@ -263,13 +281,13 @@ class Batcher:
                 ) from None
             halves = ids[: len(ids) // 2], ids[len(ids) // 2 :]
             log.warning("out of memory with %d texts: trying halves", len(ids))
-            return np.concatenate([self._encode(half, tower) for half in halves])
-        if not np.isfinite(vectors).all():
+            return [row for half in halves for row in self._encode(half, tower)]
+        if not all(np.isfinite(row).all() for row in rows):
             raise ModelUnavailable(
-                "The model gave vectors that are not finite numbers: "
+                "The model gave numbers that are not finite: "
                 "serve it in a higher precision, such as fp32."
             )
-        return vectors
+        return rows
 
     def _observe(self, ids: list[list[int]], seconds: float) -> None:
         tokens = sum(len(row) for row in ids)
@@ -284,8 +302,8 @@ class Batcher:
             return
         self._restarts += 1
         metrics.MODEL_RESTARTS.inc()
-        if self._encoder is None or self._restarts > _MAX_RESTARTS:
-            loading = self._encoder is None
+        if self._model is None or self._restarts > _MAX_RESTARTS:
+            loading = self._model is None
             when = "while it loaded the model" if loading else "again and again"
             self._life.fail(Failure(f"The model's thread died {when}; see the log.", loading))
             return

@@ -80,7 +80,7 @@ class Engine:
                 _check_dimensions(dimensions, encoder.dim)
             return encoder
 
-        self._batcher = Batcher(
+        self._batcher: Batcher[Encoder] = Batcher(
             load,
             max_batch_tokens=max_batch_tokens,
             max_waiting_tokens=max_waiting_tokens,
@@ -116,7 +116,7 @@ class Engine:
         Raises:
             ModelUnavailable: nothing is, yet or any more.
         """
-        encoder = self._batcher.encoder
+        encoder = self._batcher.model
         return ModelInfo(
             model=self.model.name,
             hash=self.model.content_hash,
@@ -272,14 +272,14 @@ class Engine:
                 f"The texts have {characters:,} characters, more than the "
                 f"{_MAX_TOKENIZED_CHARACTERS:,} that are tokenised at a time: send fewer."
             )
-        encoder = self._batcher.encoder
+        encoder = self._batcher.model
         return [encoder.tokens(text, kind, special_tokens=special_tokens) for text in texts]
 
     def decode(
         self, rows: Sequence[Sequence[int]], *, skip_special_tokens: bool = True
     ) -> list[str]:
         """The text that each row of token ids stands for; unknown ids are left out."""
-        encoder = self._batcher.encoder
+        encoder = self._batcher.model
         return [
             encoder.decode(row, "document", skip_special_tokens=skip_special_tokens) for row in rows
         ]
@@ -291,7 +291,7 @@ class Engine:
         check_not_empty(group)
         most = self._pipeline.max_tokens(options)
         max_tokens = most if options.max_length else min(most, _PASSAGE_TOKENS)
-        return split_group(group, self._batcher.encoder, max_tokens)
+        return split_group(group, self._batcher.model, max_tokens)
 
     def _ranked(
         self, parts: PassageGroup, documents: EncodedTexts, scores: Vectors, k: int | None

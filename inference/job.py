@@ -8,9 +8,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from inference.checkpoint import Kind
-from inference.similarity import Vectors
+
+Row = npt.NDArray[np.float32]
+"""What a model makes of one text: a vector, or numbers for each of its tokens."""
+
+Rows = list[Row]
 
 # Least share of a batch that must be text: below it, a text waits for a batch of its own length.
 _MIN_FILL = 0.75
@@ -37,7 +42,7 @@ class Job:
         deadline: ``time.monotonic()`` after which they need not start any more.
         usage: shared by the jobs of the request.
         tower: the encoder they go through.
-        future: gets the vectors (n, dim), or the error.
+        future: gets what the model makes of each text, or the error.
         taken: how many of the texts have gone into a batch.
     """
 
@@ -49,10 +54,9 @@ class Job:
         self.tower = tower
         self.usage = usage
         self.submitted = time.monotonic()
-        self.future: Future[Vectors] = Future()
+        self.future: Future[Rows] = Future()
         self.taken = 0
-        self._done = 0
-        self._vectors: Vectors | None = None
+        self._rows: dict[int, Row] = {}
 
     @property
     def waiting_tokens(self) -> int:
@@ -62,16 +66,13 @@ class Job:
     def waiting_texts(self) -> int:
         return len(self.ids) - self.taken
 
-    def put(self, index: int, vector: Vectors) -> None:
-        """Stores the vector of one text; with the last one the future is resolved."""
-        if self._vectors is None:
-            self._vectors = np.empty((len(self.ids), len(vector)), dtype=np.float32)
-        self._vectors[index] = vector
-        self._done += 1
-        if self._done == len(self.ids):
+    def put(self, index: int, row: Row) -> None:
+        """Stores what became of one text; with the last one the future is resolved."""
+        self._rows[index] = row
+        if len(self._rows) == len(self.ids):
             # The watch may fail a job that the model finishes at the same time.
             with suppress(InvalidStateError):
-                self.future.set_result(self._vectors)
+                self.future.set_result([self._rows[place] for place in range(len(self.ids))])
 
     def fail(self, error: Exception) -> None:
         with suppress(InvalidStateError):

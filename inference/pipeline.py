@@ -17,7 +17,7 @@ import numpy.typing as npt
 from inference import metrics
 from inference.batcher import Batcher
 from inference.checkpoint import Kind
-from inference.encoders.base import Side
+from inference.encoders.base import Encoder, Side
 from inference.errors import EmptyInput, InvalidInput
 from inference.job import Job, Usage
 from inference.result import EncodedTexts, Timing
@@ -103,7 +103,12 @@ class Pipeline:
     """
 
     def __init__(
-        self, batcher: Batcher, *, deadline_s: float, dimensions: int = 0, slices_ahead: int = 2
+        self,
+        batcher: Batcher[Encoder],
+        *,
+        deadline_s: float,
+        dimensions: int = 0,
+        slices_ahead: int = 2,
     ) -> None:
         self._batcher = batcher
         self._deadline_s = deadline_s
@@ -113,7 +118,7 @@ class Pipeline:
     @property
     def dim(self) -> int:
         """Width of the vectors."""
-        return self._dimensions or self._batcher.encoder.dim
+        return self._dimensions or self._batcher.model.dim
 
     def encode(
         self, groups: Sequence[TextGroup], options: ReadOptions, timing: Timing
@@ -127,8 +132,8 @@ class Pipeline:
         max_tokens = self.max_tokens(options)
         for group in groups:
             check_not_empty(group)
-            _check_ids(group, self._batcher.encoder.vocabulary_size(group.kind))
-        unique, positions = _distinct(groups, self._batcher.encoder.side)
+            _check_ids(group, self._batcher.model.vocabulary_size(group.kind))
+        unique, positions = _distinct(groups, self._batcher.model.side)
         run = self._start_run(len(unique), timing)
         try:
             for start in range(0, len(unique), _WINDOW_TEXTS):
@@ -149,7 +154,7 @@ class Pipeline:
         Raises:
             InvalidInput: more or fewer than it can.
         """
-        encoder = self._batcher.encoder
+        encoder = self._batcher.model
         if options.max_length is None:
             return encoder.max_tokens
         if not encoder.min_tokens <= options.max_length <= encoder.max_tokens:
@@ -196,7 +201,7 @@ class Pipeline:
         ids: list[list[int]] = []
         for kind, group in groupby(window, key=lambda unique: unique.kind):
             texts = [unique.text for unique in group]
-            tokenized = self._batcher.encoder.tokenize(texts, kind, max_tokens, side)
+            tokenized = self._batcher.model.tokenize(texts, kind, max_tokens, side)
             stop = start + len(texts)
             run.lengths[start:stop] = tokenized.lengths
             run.read[start:stop] = [len(row) for row in tokenized.ids]
@@ -217,7 +222,7 @@ class Pipeline:
 
     def _collect(self, run: _Run) -> None:
         job, rows = run.pending[0]
-        vectors = self._batcher.wait(job)
+        vectors = np.stack(self._batcher.wait(job))
         cut = self.dim < vectors.shape[1]
         run.vectors[rows] = cut_dimensions(vectors, self.dim) if cut else vectors
         run.pending.popleft()

@@ -12,6 +12,7 @@ from running_service import wait_until
 from tiny_model import FakeEncoder, fake_ids, fake_vector
 
 from inference.batcher import Batcher
+from inference.encoders.base import Encoder
 from inference.errors import (
     DeadlineExceeded,
     EmptyInput,
@@ -31,8 +32,8 @@ def encoder() -> FakeEncoder:
 
 
 @pytest.fixture
-def batcher(encoder: FakeEncoder) -> Iterator[Batcher]:
-    batcher = Batcher(lambda: encoder, max_waiting_tokens=2000)
+def batcher(encoder: FakeEncoder) -> Iterator[Batcher[Encoder]]:
+    batcher: Batcher[Encoder] = Batcher(lambda: encoder, max_waiting_tokens=2000)
     batcher.start()
     wait_until(lambda: batcher.state is State.READY)
     yield batcher
@@ -40,7 +41,7 @@ def batcher(encoder: FakeEncoder) -> Iterator[Batcher]:
 
 
 @pytest.fixture
-def pipeline(batcher: Batcher) -> Pipeline:
+def pipeline(batcher: Batcher[Encoder]) -> Pipeline:
     return Pipeline(batcher, deadline_s=30)
 
 
@@ -281,7 +282,7 @@ def test_texts_within_the_length_pass_where_none_may_be_cut(pipeline: Pipeline) 
 
 
 def test_large_request_waits_for_room_for_its_later_slices(encoder: FakeEncoder) -> None:
-    batcher = Batcher(lambda: encoder, max_batch_tokens=60, max_waiting_tokens=70)
+    batcher: Batcher[Encoder] = Batcher(lambda: encoder, max_batch_tokens=60, max_waiting_tokens=70)
     batcher.start()
     wait_until(lambda: batcher.state is State.READY)
     texts = [f"{number:04}" for number in range(1000)]
@@ -291,7 +292,7 @@ def test_large_request_waits_for_room_for_its_later_slices(encoder: FakeEncoder)
 
 
 def test_request_is_refused_when_too_much_waits(
-    pipeline: Pipeline, batcher: Batcher, encoder: FakeEncoder
+    pipeline: Pipeline, batcher: Batcher[Encoder], encoder: FakeEncoder
 ) -> None:
     with encoder.holding():
         deadline = time.monotonic() + 30
@@ -323,7 +324,9 @@ def test_failing_slice_takes_the_others_back(pipeline: Pipeline, encoder: FakeEn
     assert len(encoder.batches) <= 6
 
 
-def test_deadline_takes_the_whole_request_back(batcher: Batcher, encoder: FakeEncoder) -> None:
+def test_deadline_takes_the_whole_request_back(
+    batcher: Batcher[Encoder], encoder: FakeEncoder
+) -> None:
     idle = _waiting_tokens()
     pipeline = Pipeline(batcher, deadline_s=0.05)
     with encoder.holding():
@@ -334,7 +337,7 @@ def test_deadline_takes_the_whole_request_back(batcher: Batcher, encoder: FakeEn
         assert _waiting_tokens() == idle
 
 
-def test_model_that_stopped_answers_nothing(pipeline: Pipeline, batcher: Batcher) -> None:
+def test_model_that_stopped_answers_nothing(pipeline: Pipeline, batcher: Batcher[Encoder]) -> None:
     batcher.close()
     with pytest.raises(ModelUnavailable, match="stopping"):
         _encode(pipeline, ["text"])
