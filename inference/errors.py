@@ -7,6 +7,7 @@ SsangError
 ├── NotFound            what was named is not there
 ├── Conflict            the state of the thing forbids what was asked
 ├── StorageFull         there is no room to keep what was sent; nothing of it was kept
+├── CorpusUnavailable   where collections are kept does not answer, or lets nobody in
 ├── Overloaded          too much work is waiting; try again after `retry_after_s`
 ├── DeadlineExceeded    the work waited longer than it may
 ├── UserCodeFailed      code of a user, beside the model, raised an error
@@ -74,6 +75,10 @@ class Conflict(SsangError):
 
 class StorageFull(SsangError):
     """There is no room to keep what was sent; nothing of it was kept."""
+
+
+class CorpusUnavailable(SsangError):
+    """Where collections are kept does not answer, or lets nobody in."""
 
 
 class Overloaded(SsangError):
