@@ -48,6 +48,7 @@ LAYERS = [
     },
     {"inference.corpus.base"},
     {
+        "inference.corpus.database",
         "inference.corpus.filters",
         "inference.corpus.fusion",
         "inference.corpus.keywords",
