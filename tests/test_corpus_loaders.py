@@ -1,5 +1,6 @@
 """Documents of tables, Markdown, text files and PDFs, whole and damaged."""
 
+import csv
 import io
 import json
 import tracemalloc
@@ -18,6 +19,8 @@ from inference.corpus.loaders import (
     open_documents,
 )
 from inference.errors import InvalidInput
+
+ROOT = Path(__file__).resolve().parents[1]
 
 FAQ = """no,Category,Information,type,Source
 1,인증서는 어떻게 발급받나요?,"인터넷뱅킹에서 발급받습니다.
@@ -416,3 +419,21 @@ def test_folders_are_read_in_order_without_what_is_hidden(tmp_path: Path) -> Non
     found = [path.relative_to(tmp_path).as_posix() for path in find_files(tmp_path)]
     assert found == ["b.md", "c.png", "a/1.csv", "a/2.TXT", "a/b/d.pdf"]
     assert [name for name in found if not is_document_file(Path(name))] == ["c.png"]
+
+
+# The sample
+
+
+def test_the_sample_faq_goes_in_whole_and_each_entry_has_a_held_out_question() -> None:
+    with (ROOT / "static/sample/faq.csv").open("rb") as file:
+        source = open_documents(file, name="faq.csv")
+        assert (source.title_column, source.text_column) == ("Category", "Information")
+        entries = _documents(source)
+    assert [entry.metadata["no"] for entry in entries] == [str(no) for no in range(1, 61)]
+    assert len({entry.title for entry in entries}) == 60
+    assert [entry.metadata["Source"] for entry in entries] == ["은행"] * 30 + ["민원실"] * 30
+    with (ROOT / "benchmarks/faq-questions.csv").open(encoding="utf-8", newline="") as questions:
+        rows = list(csv.DictReader(questions))
+    assert [row["no"] for row in rows] == [str(no) for no in range(1, 61)] + [""] * 30
+    # None is a copy of what it shall find.
+    assert not {row["question"] for row in rows} & {entry.title for entry in entries}
