@@ -45,6 +45,7 @@ LAYERS = [
         "inference.encoders.head",
         "inference.encoders.packed_linear",
         "inference.encoders.two_towers",
+        "inference.torch_model",
     },
     {"inference.corpus.base"},
     {
@@ -53,8 +54,10 @@ LAYERS = [
         "inference.corpus.fusion",
         "inference.corpus.keywords",
         "inference.corpus.loaders",
+        "inference.corpus.schema",
         "inference.corpus.vector_source",
     },
+    {"inference.corpus.rows"},
     {
         "inference.corpus.faiss_index",
         "inference.corpus.indexing",
@@ -79,6 +82,7 @@ HEAVY = {"torch", "transformers", "sentence_transformers"}
 
 # Where torch is at home; whoever needs these modules imports them late.
 TORCH = {
+    "inference.torch_model",
     "inference.encoders.torch_encoder",
     "inference.encoders.head",
     "inference.encoders.packed_linear",

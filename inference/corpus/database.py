@@ -138,7 +138,10 @@ class Database:
             part.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Closes what is not in use; readers that are still at work close behind themselves."""
+        """Closes what is not in use; readers that are still at work close behind themselves.
+
+        Whoever comes later finds nothing.
+        """
         with self._lock:
             self._closed = True
             readers, self._readers = self._readers, []
@@ -184,7 +187,7 @@ class Database:
         return connection
 
     def _open(self) -> sqlite3.Connection:
-        if not self._path.exists():
+        if self._closed or not self._path.exists():
             raise NotFound("The collection's file is gone: it was deleted or moved.")
         connection = self._connect("rw")
         try:

@@ -1,7 +1,8 @@
 """Words of texts and queries, as SQLite's full-text index takes them.
 
-Korean words are found by the pairs of syllables in them: 대출 is in 전세자금대출, and in 대출은 with
-its particle. Searches for whole words find neither, and for parts of three letters not even 대출.
+Korean words are found by the pairs of syllables in them: 대출 is in 전세자금대출, and in 대출은
+with its particle. A search for whole words finds neither, and one for three letters at a time does
+not even find 대출.
 """
 
 import re

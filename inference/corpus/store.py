@@ -4,11 +4,8 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from sqlite3 import Connection
-from typing import Any
 
 import numpy as np
-import orjson
 
 from inference.corpus.base import (
     Added,
@@ -21,113 +18,34 @@ from inference.corpus.base import (
     PassagePlace,
 )
 from inference.corpus.database import Database
-from inference.corpus.filters import (
-    AnyOf,
-    Condition,
-    NumberRange,
-    Operator,
-    metadata_values,
-    parse_filter,
+from inference.corpus.filters import parse_filter
+from inference.corpus.keywords import match_expression
+from inference.corpus.rows import (
+    DOCUMENT,
+    EACH,
+    SERVING,
+    Space,
+    add_passages,
+    add_space,
+    check_identity,
+    condition_sql,
+    delete_passages,
+    documents_without_passages,
+    find_space,
+    listed,
+    read_document,
+    read_ids,
+    read_vectors,
+    remove_passages,
+    retire,
+    write_document,
 )
-from inference.corpus.keywords import match_expression, tokens
+from inference.corpus.schema import APPLICATION_ID, PAGE_SIZE, SCHEMA, USER_VERSION
 from inference.corpus.vector_source import Changes, Generation, Mark
 from inference.errors import Conflict, NotFound
 from inference.similarity import Vectors
 
-# "ssan" in ASCII: marks the file as a collection.
-_APPLICATION_ID = 0x7373616E
-
-# It counts up whenever the schema or the tokens of keywords change: what was indexed can be taken
-# out of the keywords only by the same tokens.
-_USER_VERSION = 1
-
-# A vector of 384 floats is 1.5 KiB, and one of 1024 is 4 KiB: neither fits pages of 4 KiB well.
-_PAGE_SIZE = 8192
-
-# Numbers of rows are never used again (AUTOINCREMENT), so that an index that comes late mistakes
-# no passage for another.
-_SCHEMA = (
-    "CREATE TABLE collection (created REAL NOT NULL)",
-    """
-    CREATE TABLE spaces (
-        number INTEGER PRIMARY KEY AUTOINCREMENT,
-        model TEXT NOT NULL,
-        hash TEXT NOT NULL,
-        dimension INTEGER NOT NULL,
-        precision TEXT NOT NULL,
-        state TEXT NOT NULL CHECK (state IN ('serving', 'building', 'retired'))
-    )""",
-    "CREATE UNIQUE INDEX one_space_a_state ON spaces (state) WHERE state != 'retired'",
-    """
-    CREATE TABLE documents (
-        number INTEGER PRIMARY KEY AUTOINCREMENT,
-        id TEXT NOT NULL UNIQUE,
-        title TEXT NOT NULL,
-        text TEXT NOT NULL,
-        metadata TEXT NOT NULL,
-        content_hash TEXT NOT NULL
-    )""",
-    # The metadata once more, as filters compare it: an index finds what a filter asks for.
-    """
-    CREATE TABLE metadata_values (
-        document INTEGER NOT NULL REFERENCES documents ON DELETE CASCADE,
-        key TEXT NOT NULL,
-        text TEXT NOT NULL,
-        number REAL,
-        PRIMARY KEY (document, key, text)
-    ) WITHOUT ROWID""",
-    "CREATE INDEX metadata_texts ON metadata_values (key, text)",
-    "CREATE INDEX metadata_numbers ON metadata_values (key, number) WHERE number IS NOT NULL",
-    """
-    CREATE TABLE passages (
-        id INTEGER PRIMARY KEY AUTOINCREMENT,
-        space INTEGER NOT NULL REFERENCES spaces,
-        document INTEGER NOT NULL REFERENCES documents,
-        field TEXT NOT NULL,
-        start INTEGER NOT NULL,
-        "end" INTEGER NOT NULL,
-        vector BLOB NOT NULL
-    )""",
-    "CREATE INDEX passages_of_documents ON passages (document)",
-    "CREATE INDEX passages_of_spaces ON passages (space, document)",
-    """
-    CREATE TABLE removals (
-        number INTEGER PRIMARY KEY AUTOINCREMENT,
-        passage INTEGER NOT NULL
-    )""",
-    """
-    CREATE TABLE generation (
-        only INTEGER PRIMARY KEY CHECK (only = 1),
-        number INTEGER NOT NULL,
-        space INTEGER NOT NULL,
-        passage INTEGER NOT NULL,
-        removal INTEGER NOT NULL
-    )""",
-    # By passage. The documents hold the text already (content=''), so that BM25 finds how often a
-    # token occurs in the positions alone (detail=full), and lengths in sizes (columnsize=1).
-    # tokens() folds letters and separates words by spaces; the tokenizer ascii only splits there,
-    # while unicode61 would take accents off and split by its own, changing, tables.
-    """
-    CREATE VIRTUAL TABLE keywords USING fts5 (
-        tokens, content='', detail=full, columnsize=1, tokenize='ascii'
-    )""",
-)
-
-_OPERATORS: dict[Operator, str] = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
-
-_FLOATS = np.dtype("<f4")
-
-_DOCUMENT = "documents.id, documents.text, documents.title, documents.metadata"
-
 Rows = Sequence[tuple[Document, Sequence[EmbeddedPassage]]]
-
-
-@dataclass(frozen=True)
-class Space:
-    """The vectors of one model."""
-
-    number: int
-    identity: Identity
 
 
 @dataclass(frozen=True)
@@ -165,7 +83,7 @@ class Store:
     """
 
     def __init__(self, path: Path) -> None:
-        self._database = Database(path, application_id=_APPLICATION_ID, user_version=_USER_VERSION)
+        self._database = Database(path, application_id=APPLICATION_ID, user_version=USER_VERSION)
         # Where missing() goes on looking; only a hint.
         self._built_up_to = 0
 
@@ -179,7 +97,7 @@ class Store:
         """
         store = cls(path)
         created = f"INSERT INTO collection VALUES ({time.time()!r})"
-        store._database.create([*_SCHEMA, created], page_size=_PAGE_SIZE)
+        store._database.create([*SCHEMA, created], page_size=PAGE_SIZE)
         return store
 
     @property
@@ -209,14 +127,15 @@ class Store:
         Raises:
             Conflict: the collection's are of another model.
         """
-        _check_identity(self.serving(), identity)
+        check_identity(self.serving(), identity)
 
     def unchanged(self, documents: Sequence[Document]) -> set[str]:
         """The ids of those that are there already, with the same content."""
         hashes = {document.id: document.content_hash for document in documents}
         with self._database.read() as connection:
             rows = connection.execute(
-                f"SELECT id, content_hash FROM documents WHERE id IN {_EACH}", [_json(list(hashes))]
+                f"SELECT id, content_hash FROM documents WHERE id IN {EACH}",
+                [listed(list(hashes))],
             )
             return {id_ for id_, content_hash in rows if hashes[id_] == content_hash}
 
@@ -236,10 +155,10 @@ class Store:
         if not wanted:
             return result
         with self._database.write() as connection:
-            space = _space(connection, "serving")
+            space = find_space(connection, "serving")
             if space is None:
-                space = _add_space(connection, identity, "serving")
-            _check_identity(space, identity)
+                space = add_space(connection, identity, "serving")
+            check_identity(space, identity)
             new: list[tuple[int, Document, Sequence[EmbeddedPassage]]] = []
             for document, passages in wanted.values():
                 known = connection.execute(
@@ -249,25 +168,25 @@ class Store:
                     result.unchanged.append(document.id)
                     continue
                 if known is not None:
-                    _remove_passages(connection, [known[0]])
-                number = _write_document(connection, known and known[0], document)
+                    remove_passages(connection, [known[0]])
+                number = write_document(connection, known and known[0], document)
                 new.append((number, document, passages))
                 (result.added if known is None else result.replaced).append(document.id)
-            _add_passages(connection, space, new)
+            add_passages(connection, space, new)
         return result
 
     def remove(self, ids: Sequence[str]) -> int:
         """Takes documents out, and says how many were there."""
         with self._database.write() as connection:
             rows = connection.execute(
-                f"SELECT number FROM documents WHERE id IN {_EACH}", [_json(list(ids))]
+                f"SELECT number FROM documents WHERE id IN {EACH}", [listed(ids)]
             )
             numbers = [number for (number,) in rows]
-            _remove_passages(connection, numbers)
-            connection.execute(f"DELETE FROM documents WHERE number IN {_EACH}", [_json(numbers)])
+            remove_passages(connection, numbers)
+            connection.execute(f"DELETE FROM documents WHERE number IN {EACH}", [listed(numbers)])
             if connection.execute("SELECT 1 FROM documents LIMIT 1").fetchone() is None:
                 # An empty collection takes the vectors of any model.
-                _retire(connection, "serving")
+                retire(connection, "serving")
         return len(numbers)
 
     # Documents
@@ -280,51 +199,51 @@ class Store:
         """
         with self._database.read() as connection:
             row = connection.execute(
-                f"SELECT {_DOCUMENT} FROM documents WHERE id = ?", [document_id]
+                f"SELECT {DOCUMENT} FROM documents WHERE id = ?", [document_id]
             ).fetchone()
         if row is None:
             raise NotFound("There is no document of this id in the collection.", item="id")
-        return _document(*row)
+        return read_document(*row)
 
     def list_documents(
         self, *, offset: int = 0, limit: int = 50, where: Filter | None = None
     ) -> DocumentPage:
         """Some documents in the order in which they came; a replaced one keeps its place."""
-        condition, values = _sql("number", parse_filter(where))
+        condition, values = condition_sql("number", parse_filter(where))
         with self._database.read() as connection:
             (total,) = connection.execute(
                 f"SELECT count(*) FROM documents WHERE {condition}", values
             ).fetchone()
             rows = connection.execute(
-                f"SELECT {_DOCUMENT} FROM documents WHERE {condition} "
+                f"SELECT {DOCUMENT} FROM documents WHERE {condition} "
                 "ORDER BY number LIMIT ? OFFSET ?",
                 [*values, limit, offset],
             )
-            return DocumentPage([_document(*row) for row in rows], total)
+            return DocumentPage([read_document(*row) for row in rows], total)
 
     def iterate(self) -> Iterator[Document]:
         """All documents in that order, as of the moment of the first."""
         with self._database.read() as connection:
-            for row in connection.execute(f"SELECT {_DOCUMENT} FROM documents ORDER BY number"):
-                yield _document(*row)
+            for row in connection.execute(f"SELECT {DOCUMENT} FROM documents ORDER BY number"):
+                yield read_document(*row)
 
     def documents_of(self, numbers: Sequence[int]) -> dict[int, Document]:
         """Documents by their numbers, without those that are gone."""
         with self._database.read() as connection:
             rows = connection.execute(
-                f"SELECT number, {_DOCUMENT} FROM documents WHERE number IN {_EACH}",
-                [_json(list(numbers))],
+                f"SELECT number, {DOCUMENT} FROM documents WHERE number IN {EACH}",
+                [listed(numbers)],
             )
-            return {number: _document(*row) for number, *row in rows}
+            return {number: read_document(*row) for number, *row in rows}
 
     def counts(self) -> Counts:
         """How much there is."""
         with self._database.read() as connection:
             (documents,) = connection.execute("SELECT count(*) FROM documents").fetchone()
             (passages,) = connection.execute(
-                f"SELECT count(*) FROM passages WHERE space = {_SERVING}"
+                f"SELECT count(*) FROM passages WHERE space = {SERVING}"
             ).fetchone()
-            building = _space(connection, "building")
+            building = find_space(connection, "building")
             if building is None:
                 return Counts(documents, passages, None)
             (rebuilt,) = connection.execute(
@@ -338,8 +257,8 @@ class Store:
         """The document's number and the place in it by passage, without passages that are gone."""
         with self._database.read() as connection:
             rows = connection.execute(
-                f'SELECT id, document, field, start, "end" FROM passages WHERE id IN {_EACH}',
-                [_json(list(passages))],
+                f'SELECT id, document, field, start, "end" FROM passages WHERE id IN {EACH}',
+                [listed(passages)],
             )
             return {passage: (document, PassagePlace(*place)) for passage, document, *place in rows}
 
@@ -349,12 +268,12 @@ class Store:
         Raises:
             InvalidInput: the filter cannot be used.
         """
-        condition, values = _sql("document", parse_filter(where))
+        condition, values = condition_sql("document", parse_filter(where))
         with self._database.read() as connection:
             rows = connection.execute(
-                f"SELECT id FROM passages WHERE space = {_SERVING} AND {condition}", values
+                f"SELECT id FROM passages WHERE space = {SERVING} AND {condition}", values
             )
-            return np.sort(_ids(rows))
+            return np.sort(read_ids(passage for (passage,) in rows))
 
     def keyword_search(
         self, query: str, limit: int, where: Filter | None = None
@@ -364,7 +283,7 @@ class Store:
         Raises:
             InvalidInput: the filter cannot be used.
         """
-        condition, values = _sql("passages.document", parse_filter(where))
+        condition, values = condition_sql("passages.document", parse_filter(where))
         expression = match_expression(query)
         if not expression:
             return []
@@ -374,7 +293,7 @@ class Store:
             rows = connection.execute(
                 "SELECT keywords.rowid, -keywords.rank FROM keywords "
                 "CROSS JOIN passages ON passages.id = keywords.rowid "
-                f"WHERE keywords MATCH ? AND passages.space = {_SERVING} AND {condition} "
+                f"WHERE keywords MATCH ? AND passages.space = {SERVING} AND {condition} "
                 "ORDER BY keywords.rank LIMIT ?",
                 [expression, *values, limit],
             ).fetchall()
@@ -384,14 +303,14 @@ class Store:
         """The numbers (n,), rising, and vectors (n, dim) of searched passages that are there."""
         wanted = [int(passage) for passage in passages]
         with self._database.read() as connection:
-            space = _space(connection, "serving")
+            space = find_space(connection, "serving")
             if space is None:
                 return np.empty(0, dtype=np.int64), np.empty((0, 0), dtype=np.float32)
             rows = connection.execute(
-                f"SELECT id, vector FROM passages WHERE id IN {_EACH} AND space = ? ORDER BY id",
-                [_json(wanted), space.number],
+                f"SELECT id, vector FROM passages WHERE id IN {EACH} AND space = ? ORDER BY id",
+                [listed(wanted), space.number],
             ).fetchall()
-        return _arrays(rows, space.identity.dimension)
+        return read_vectors(rows, space.identity.dimension)
 
     # The source of an index: see VectorSource
 
@@ -421,12 +340,12 @@ class Store:
                 [since.removal],
             ).fetchall()
         more = limit is not None and len(rows) > limit
-        ids, vectors = _arrays(rows[:limit], dimension)
+        ids, vectors = read_vectors(rows[:limit], dimension)
         mark = Mark(
             passage=rows[len(ids) - 1][0] if len(ids) else since.passage,
             removal=removals[-1][0] if removals else since.removal,
         )
-        return Changes(ids, vectors, _ids((row[1],) for row in removals), mark, more)
+        return Changes(ids, vectors, read_ids(passage for _, passage in removals), mark, more)
 
     def generation(self) -> Generation | None:
         """The index that was published last."""
@@ -458,35 +377,35 @@ class Store:
     def serving(self) -> Space | None:
         """The space that is searched; None while there are no documents."""
         with self._database.read() as connection:
-            return _space(connection, "serving")
+            return find_space(connection, "serving")
 
     def building(self) -> Space | None:
         """The space that is to be searched next; None unless it is being built."""
         with self._database.read() as connection:
-            return _space(connection, "building")
+            return find_space(connection, "building")
 
     def begin_building(self, identity: Identity) -> None:
         """Begins a space for a model, or goes on with one that is being built for it."""
         with self._database.write() as connection:
-            space = _space(connection, "building")
+            space = find_space(connection, "building")
             if space is not None and space.identity.matches(identity):
                 return
-            _retire(connection, "building")
-            _add_space(connection, identity, "building")
+            retire(connection, "building")
+            add_space(connection, identity, "building")
         self._built_up_to = 0
 
     def stop_building(self) -> None:
         """Gives up the space that is being built, if there is one."""
         with self._database.write() as connection:
-            _retire(connection, "building")
+            retire(connection, "building")
 
     def missing(self, limit: int) -> list[Document]:
         """Some documents without passages in the space that is being built; none if it is whole."""
         with self._database.read() as connection:
-            found = _missing(connection, self._built_up_to, limit)
+            found = documents_without_passages(connection, self._built_up_to, limit)
             if not found:
                 # Those before were replaced meanwhile, or could not be embedded.
-                found = _missing(connection, 0, limit)
+                found = documents_without_passages(connection, 0, limit)
         if found:
             self._built_up_to = found[-1][0]
         return [document for _, document in found]
@@ -502,7 +421,7 @@ class Store:
             StorageFull: there is no room; nothing was put in.
         """
         with self._database.write() as connection:
-            space = _space(connection, "building")
+            space = find_space(connection, "building")
             if space is None:
                 raise Conflict("The collection is not being embedded anew: begin that first.")
             new: list[tuple[int, Document, Sequence[EmbeddedPassage]]] = []
@@ -514,7 +433,7 @@ class Store:
                 ).fetchone()
                 if row is not None:
                     new.append((row[0], document, passages))
-            _add_passages(connection, space, new)
+            add_passages(connection, space, new)
 
     def serve_building(self) -> bool:
         """Searches the space that was built from now on; False while documents are missing in it.
@@ -522,10 +441,10 @@ class Store:
         True, too, when none is being built any more.
         """
         with self._database.write() as connection:
-            if _missing(connection, 0, 1):
+            if documents_without_passages(connection, 0, 1):
                 return False
-            if _space(connection, "building") is not None:
-                _retire(connection, "serving")
+            if find_space(connection, "building") is not None:
+                retire(connection, "serving")
                 connection.execute("UPDATE spaces SET state = 'serving' WHERE state = 'building'")
         return True
 
@@ -538,181 +457,5 @@ class Store:
                 [limit],
             )
             passages = [passage for (passage,) in rows]
-            _delete_passages(connection, passages)
+            delete_passages(connection, passages)
         return len(passages) == limit
-
-
-# The elements of a list that is bound as JSON, of any length.
-_EACH = "(SELECT value FROM json_each(?))"
-
-_SERVING = "(SELECT number FROM spaces WHERE state = 'serving')"
-
-
-def _json(values: list[Any]) -> str:
-    return orjson.dumps(values).decode()
-
-
-def _sql(column: str, conditions: Sequence[Condition]) -> tuple[str, list[str | float]]:
-    """An expression that the document in a column satisfies conditions, and what to bind in it."""
-    parts = ["TRUE"]
-    values: list[str | float] = []
-    for condition in conditions:
-        values.append(condition.key)
-        if isinstance(condition, AnyOf):
-            test = f"text IN ({', '.join('?' * len(condition.texts))})"
-            values.extend(condition.texts)
-        else:
-            compared = "number" if isinstance(condition, NumberRange) else "text"
-            test = " AND ".join(f"{compared} {_OPERATORS[name]} ?" for name, _ in condition.bounds)
-            values.extend(bound for _, bound in condition.bounds)
-        parts.append(f"{column} IN (SELECT document FROM metadata_values WHERE key = ? AND {test})")
-    return " AND ".join(parts), values
-
-
-def _space(connection: Connection, state: str) -> Space | None:
-    row = connection.execute(
-        "SELECT number, model, hash, dimension, precision FROM spaces WHERE state = ?", [state]
-    ).fetchone()
-    return Space(row[0], Identity(*row[1:])) if row else None
-
-
-def _add_space(connection: Connection, identity: Identity, state: str) -> Space:
-    cursor = connection.execute(
-        "INSERT INTO spaces (model, hash, dimension, precision, state) VALUES (?, ?, ?, ?, ?)",
-        [identity.model, identity.hash, identity.dimension, identity.precision, state],
-    )
-    assert cursor.lastrowid is not None
-    return Space(cursor.lastrowid, identity)
-
-
-def _retire(connection: Connection, state: str) -> None:
-    connection.execute("UPDATE spaces SET state = 'retired' WHERE state = ?", [state])
-
-
-def _check_identity(space: Space | None, identity: Identity) -> None:
-    if space is None or space.identity.matches(identity):
-        return
-    raise Conflict(
-        f"The collection's vectors are of the model {space.identity.model}, and the model "
-        f"{identity.model} is loaded: embed the collection anew with ssang collections reembed, or "
-        "load the other model."
-    )
-
-
-def _write_document(connection: Connection, number: int | None, document: Document) -> int:
-    """Writes a document, in the place of the one with a number if there is one; its number."""
-    values = [
-        document.title,
-        document.text,
-        orjson.dumps(document.metadata).decode(),
-        document.content_hash,
-    ]
-    if number is None:
-        number = connection.execute(
-            "INSERT INTO documents (id, title, text, metadata, content_hash) "
-            "VALUES (?, ?, ?, ?, ?)",
-            [document.id, *values],
-        ).lastrowid
-        assert number is not None
-    else:
-        connection.execute(
-            "UPDATE documents SET title = ?, text = ?, metadata = ?, content_hash = ? "
-            "WHERE number = ?",
-            [*values, number],
-        )
-        connection.execute("DELETE FROM metadata_values WHERE document = ?", [number])
-    connection.executemany(
-        # Two keys may be one in normal form.
-        "INSERT OR IGNORE INTO metadata_values VALUES (?, ?, ?, ?)",
-        [(number, row.key, row.text, row.number) for row in metadata_values(document.metadata)],
-    )
-    return number
-
-
-def _add_passages(
-    connection: Connection,
-    space: Space,
-    rows: Sequence[tuple[int, Document, Sequence[EmbeddedPassage]]],
-) -> None:
-    first = connection.execute(
-        "SELECT coalesce(max(seq), 0) + 1 FROM sqlite_sequence WHERE name = 'passages'"
-    ).fetchone()[0]
-    stored: list[tuple[object, ...]] = []
-    worded: list[tuple[int, str]] = []
-    for number, document, passages in rows:
-        if not passages:
-            raise ValueError("A document without passages would never be found.")
-        for passage in passages:
-            id_ = first + len(stored)
-            place = (passage.field, passage.start, passage.end)
-            vector = _blob(passage.vector, space.identity.dimension)
-            stored.append((id_, space.number, number, *place, vector))
-            worded.append((id_, _words(document.part(passage.field), passage.start, passage.end)))
-    connection.executemany("INSERT INTO passages VALUES (?, ?, ?, ?, ?, ?, ?)", stored)
-    connection.executemany("INSERT INTO keywords (rowid, tokens) VALUES (?, ?)", worded)
-
-
-def _remove_passages(connection: Connection, documents: list[int]) -> None:
-    """Deletes the passages of documents in every space, and notes it for indexes."""
-    rows = connection.execute(
-        f"SELECT id FROM passages WHERE document IN {_EACH}", [_json(documents)]
-    )
-    passages = [passage for (passage,) in rows]
-    connection.executemany(
-        "INSERT INTO removals (passage) VALUES (?)", [(passage,) for passage in passages]
-    )
-    _delete_passages(connection, passages)
-
-
-def _delete_passages(connection: Connection, passages: list[int]) -> None:
-    """Deletes passages with their keywords, whose tokens their documents must still hold.
-
-    https://www.sqlite.org/fts5.html#the_delete_command
-    """
-    rows = connection.execute(
-        "SELECT passages.id, CASE field WHEN 'title' THEN title ELSE text END, start, \"end\" "
-        "FROM passages JOIN documents ON documents.number = document "
-        f"WHERE passages.id IN {_EACH}",
-        [_json(passages)],
-    ).fetchall()
-    connection.executemany(
-        "INSERT INTO keywords (keywords, rowid, tokens) VALUES ('delete', ?, ?)",
-        [(passage, _words(text, start, end)) for passage, text, start, end in rows],
-    )
-    connection.execute(f"DELETE FROM passages WHERE id IN {_EACH}", [_json(passages)])
-
-
-def _missing(connection: Connection, after: int, limit: int) -> list[tuple[int, Document]]:
-    """Documents behind a number, with theirs, that have no passages in the space being built."""
-    building = _space(connection, "building")
-    if building is None:
-        return []
-    rows = connection.execute(
-        f"SELECT number, {_DOCUMENT} FROM documents WHERE number > ? AND NOT EXISTS "
-        "(SELECT 1 FROM passages WHERE space = ? AND document = number) ORDER BY number LIMIT ?",
-        [after, building.number, limit],
-    )
-    return [(number, _document(*row)) for number, *row in rows]
-
-
-def _document(document_id: str, text: str, title: str, metadata: str) -> Document:
-    return Document(document_id, text, title, orjson.loads(metadata))
-
-
-def _words(text: str, start: int, end: int) -> str:
-    return " ".join(tokens(text[start:end]))
-
-
-def _blob(vector: Vectors, dimension: int) -> bytes:
-    if vector.shape != (dimension,):
-        raise ValueError(f"A vector of shape {vector.shape} is none of {dimension} numbers.")
-    return vector.astype(_FLOATS).tobytes()
-
-
-def _ids(rows: Any) -> Ids:
-    return np.fromiter((row[0] for row in rows), dtype=np.int64)
-
-
-def _arrays(rows: list[tuple[int, bytes]], dimension: int) -> tuple[Ids, Vectors]:
-    vectors = np.frombuffer(b"".join(vector for _, vector in rows), dtype=_FLOATS)
-    return _ids(rows), vectors.reshape(len(rows), dimension).astype(np.float32, copy=False)
