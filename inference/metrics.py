@@ -43,6 +43,15 @@ WAITING_TOKENS = Gauge(
     multiprocess_mode="livesum",
 )
 FILE_ROWS = Counter("ssang_file_rows", "Rows of files, by what became of them", ["outcome"])
+COLLECTION_DOCUMENTS = Counter(
+    "ssang_collection_documents", "Documents of collections, by what became of them", ["outcome"]
+)
+SEARCH_SECONDS = Histogram(
+    "ssang_search_seconds",
+    "Search of a collection, without making the query's vector",
+    ["mode"],
+    buckets=_SECONDS,
+)
 MODEL_RESTARTS = Counter("ssang_model_thread_restarts", "Times the model's thread was restarted")
 
 

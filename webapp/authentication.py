@@ -15,6 +15,7 @@ from flask_openapi import SecurityScheme
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from webapp.errors import Unauthorized, wants_page
+from webapp.settings import Settings, environment_name
 
 COOKIE = "ssang_pass"
 
@@ -36,6 +37,11 @@ _AWS_KEY_ID = re.compile(r"Credential=(\S+?)/\d{8}/")
 _MISSING = "An API key is needed: send it as Authorization: Bearer KEY, or as X-API-Key: KEY."
 _WRONG = "The API key is not one of this service's: check it, or ask whoever runs the service."
 _FOREIGN = "The page's cookie does not count for requests from another site: send an API key."
+
+
+_FOREIGN_FORM = (
+    "A page of another site sent this: let {} name its origin; behind a proxy, set {} as well."
+)
 
 
 class ApiKeys:
@@ -119,6 +125,20 @@ def refuse_foreign(request: Request) -> None:
     """
     if is_foreign(request):
         raise Unauthorized(_FOREIGN)
+
+
+def refuse_foreign_form(request: Request, settings: Settings) -> None:
+    """Refuses what a page of an origin that is not allowed made a browser send.
+
+    Before it sends JSON in such a page's name, a browser asks; a form it just sends.
+
+    Raises:
+        Unauthorized: it was sent so.
+    """
+    allowed = {"*", request.headers.get("Origin")}.intersection(settings.cors_origins)
+    if is_foreign(request) and not allowed:
+        names = (environment_name(name) for name in ("cors_origins", "trusted_proxies"))
+        raise Unauthorized(_FOREIGN_FORM.format(*names))
 
 
 def _check() -> WerkzeugResponse | None:

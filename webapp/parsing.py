@@ -89,6 +89,24 @@ def read_body(model: type[Body], value: Any) -> Body:
         raise describe_validation_error(error) from None
 
 
+def inline_schema(model: type[BaseModel]) -> dict[str, Any]:
+    """The JSON schema of a body, for where the OpenAPI document has no place for parts of it."""
+    schema = model.model_json_schema()
+    parts = schema.pop("$defs", {})
+
+    def put_in(value: Any) -> Any:
+        if isinstance(value, list):
+            return [put_in(one) for one in value]
+        if not isinstance(value, dict):
+            return value
+        if "$ref" in value:
+            return put_in(parts[value["$ref"].rpartition("/")[2]])
+        return {name: put_in(one) for name, one in value.items()}
+
+    inlined: dict[str, Any] = put_in(schema)
+    return inlined
+
+
 def describe_validation_error(error: ValidationError) -> InvalidInput:
     """What pydantic found, with each item named as the sender wrote it: ``pairs[3].query``."""
     faults = [

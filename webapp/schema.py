@@ -17,12 +17,14 @@ def _as_list(value: Any) -> Any:
 OneOrMoreTexts = Annotated[Texts, BeforeValidator(_as_list, json_schema_input_type=str | Texts)]
 
 
-class _Body(BaseModel):
+class StrictBody(BaseModel):
+    """What a request holds, and nothing else."""
+
     # A misspelt optional field would otherwise be ignored without a word.
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class _Reading(_Body):
+class _Reading(StrictBody):
     """How texts are read."""
 
     max_length: int | None = Field(
@@ -45,7 +47,7 @@ class _LongReading(_Reading):
     )
 
 
-class Pair(_Body):
+class Pair(StrictBody):
     """A query and the document it is compared with."""
 
     query: str = Field(examples=["맛있는 한국 전통 음식 김치찌개"])

@@ -4,15 +4,21 @@ The work runs in a thread of its own, so that a heartbeat can be sent while it i
 close connections that are, and sending is how a server notices that its client has left.
 """
 
+import io
 import threading
-from collections.abc import Callable, Generator, Iterator
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing, contextmanager
 from queue import Empty, Full, Queue
-from typing import TypeVar
+from typing import IO, Any, Protocol, TypeVar
 
 from flask import Blueprint, Response, after_this_request
+from werkzeug.datastructures import FileStorage
 
+from webapp.errors import error_body
+from webapp.reply import encode_json
 from webapp.service import current_service
+
+NDJSON = "application/x-ndjson"
 
 HEARTBEAT_S = 10.0
 
@@ -110,3 +116,55 @@ def hold_place() -> None:
     def give_back(response: Response) -> Response:
         response.call_on_close(places.give_back)
         return response
+
+
+class Lines(Protocol):
+    """An answer of JSON objects, one a line."""
+
+    def pieces(self) -> Generator[bytes]:
+        """Makes the lines, one or several at a time; used by a thread of its own."""
+
+    def heartbeat(self) -> bytes:
+        """A line that fills a silence."""
+
+    def observe(self, outcome: str) -> None:
+        """Told in the end whether they were ``complete``, ``failed``, or the ``client left``."""
+
+
+@contextmanager
+def taken_over(file: FileStorage) -> Iterator[IO[bytes]]:
+    """An upload that outlives its request, unless an error ends this first."""
+    upload, file.stream = file.stream, io.BytesIO()
+    try:
+        yield upload
+    except BaseException:
+        upload.close()
+        raise
+
+
+def lines_reply(lines: Lines, upload: IO[bytes]) -> Response:
+    """An answer whose lines are made of an upload while they are sent."""
+    body = pump(_told(lines), lines.heartbeat, interval_s=HEARTBEAT_S)
+    response = Response(body, content_type=f"{NDJSON}; charset=utf-8")
+    # nginx would otherwise collect the lines.
+    response.headers["X-Accel-Buffering"] = "no"
+    response.call_on_close(upload.close)
+    return response
+
+
+def json_line(value: Mapping[str, Any]) -> bytes:
+    """A line of an answer."""
+    return encode_json(value) + b"\n"
+
+
+def _told(lines: Lines) -> Generator[bytes]:
+    """The lines, of which an error makes a last one."""
+    outcome = "client left"
+    try:
+        yield from lines.pieces()
+        outcome = "complete"
+    except Exception as error:
+        outcome = "failed"
+        yield json_line({"error": error_body(error)})
+    finally:
+        lines.observe(outcome)
