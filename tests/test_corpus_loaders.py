@@ -62,6 +62,7 @@ def test_the_faq_layout_in_every_encoding(encoding: str, tmp_path: Path) -> None
         assert first.title == "인증서는 어떻게 발급받나요?"
         assert first.text == "인터넷뱅킹에서 발급받습니다.\n신분증이 필요합니다."
         assert first.metadata == {"no": "1", "type": "인증서", "Source": "은행"}
+        assert list(first.metadata) == ["no", "type", "Source"]
         assert second.text == "창구에서, 신분증을 들고 오시면 됩니다."
         # The same file is the same documents.
         assert _documents(source) == [first, second]

@@ -7,7 +7,10 @@ import click
 
 from inference.errors import SsangError
 
-_COMMANDS = ("serve", "encode", "score", "info", "calibrate", "doctor", "package", "deploy")
+_COMMANDS = (
+    *("serve", "encode", "score", "index", "search", "collections"),
+    *("info", "calibrate", "doctor", "package", "deploy"),
+)
 
 
 class _Group(click.Group):

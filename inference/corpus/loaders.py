@@ -166,8 +166,9 @@ def _prose_format(file: IO[bytes], name: str) -> DocumentFormat | None:
 
 @dataclass(frozen=True)
 class _Columns:
-    """Where the rows of a table hold what."""
+    """Where the rows of a table hold what; ``header`` has all of a table that has one."""
 
+    header: list[str] | None
     text: str
     title: str | None
     id: str | None
@@ -178,6 +179,7 @@ def _open_rows(table: Table, title_column: str, text_column: str, id_column: str
         table = replace(table, first_columns=_early_columns(table))
     text = _text_column(table, text_column)
     columns = _Columns(
+        table.columns,
         text,
         table.require_column(title_column) if title_column else _title_column(table, text),
         table.require_column(id_column) if id_column else table.find_column("id"),
@@ -251,7 +253,8 @@ def _row_metadata(row: Row, columns: _Columns) -> dict[str, Any]:
     """The other columns that are not empty, and what an object ``metadata`` holds."""
     used = {columns.text, columns.title, columns.id}
     metadata: dict[str, Any] = {}
-    for column, value in row.values.items():
+    for column in columns.header or row.values:
+        value = row.values.get(column)
         if column == _METADATA and isinstance(value, dict):
             kept = {key: inner for key, inner in value.items() if inner is not None}
         elif column in used or not column:

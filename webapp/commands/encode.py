@@ -1,11 +1,7 @@
 """``ssang encode``."""
 
 import hashlib
-import shutil
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -20,6 +16,7 @@ from inference.text_source import TextSource, open_texts
 from inference.vector_file import check_vector_file, write_vector_file
 from webapp.commands.model import loaded_engine, model_flags
 from webapp.commands.progress import progress_bar
+from webapp.commands.source import open_source
 from webapp.settings import Settings
 
 if TYPE_CHECKING:
@@ -72,7 +69,7 @@ def encode(
     """
     check_vector_file(output)
     options = ReadOptions(max_length=max_length)
-    with _opened(source) as file:
+    with open_source(source) as file:
         texts = open_texts(file, name=source, column=column, skip_empty=skip_empty)
         # Also refuses what cannot be read before any time is spent.
         count = sum(1 for _ in texts)
@@ -87,18 +84,6 @@ def encode(
                 _make_parts(engine, run, texts, count, kind, options)
                 _finish(run, texts, output, (count, engine.info().dimension))
     click.echo(_report(output, count, run), err=True)
-
-
-@contextmanager
-def _opened(source: str) -> Iterator[IO[bytes]]:
-    """The file, or all of standard input in a temporary one, since it is read more than once."""
-    if source != "-":
-        with Path(source).open("rb") as file:
-            yield file
-        return
-    with tempfile.TemporaryFile() as copy:
-        shutil.copyfileobj(sys.stdin.buffer, copy)
-        yield copy
 
 
 def _input_identity(file: IO[bytes], texts: TextSource) -> dict[str, object]:
