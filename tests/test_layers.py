@@ -58,7 +58,8 @@ LAYERS = [
         "inference.corpus.schema",
         "inference.corpus.vector_source",
     },
-    {"inference.corpus.opensearch_index", "inference.corpus.rows"},
+    {"inference.corpus.opensearch_index", "inference.corpus.rows", "inference.corpus.segment"},
+    {"inference.corpus.generation_file"},
     {
         "inference.corpus.faiss_index",
         "inference.corpus.indexing",
