@@ -14,8 +14,17 @@ export class ApiError extends Error {
   }
 }
 
-export function get(path) {
-  return request(path, {});
+export function get(path, signal) {
+  return request(path, { signal });
+}
+
+export function put(path) {
+  return request(path, { method: "PUT" });
+}
+
+/** What is deleted answers with nothing. */
+export async function remove(path) {
+  await answerTo(path, { method: "DELETE" });
 }
 
 /** An aborted request rejects with the signal's reason, everything else with ApiError. */

@@ -30,6 +30,11 @@ export function excerpt(text, passage) {
   return [paragraph, all];
 }
 
+/** A short text whole, as nodes, with the passage marked. */
+export function highlighted(text, passage) {
+  return marked(text, { start: unitIndex(text, passage.start), end: unitIndex(text, passage.end) }, 0, text.length);
+}
+
 /** Whether a passage is only a part of its document. */
 export function isPart(text, passage) {
   return Boolean(passage) && unitIndex(text, passage.end - passage.start) < text.length;

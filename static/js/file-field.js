@@ -10,8 +10,11 @@ const UNITS = ["B", "KB", "MB", "GB"];
 export class FileField {
   #input = byId("file");
   #maxBytes = Number(this.#input.dataset.maxBytes);
+  #hint;
 
-  constructor() {
+  /** `hint` says which files are read. */
+  constructor(hint) {
+    this.#hint = hint;
     this.#input.addEventListener("change", () => this.#show());
     this.#acceptDrops();
     this.#show(); // A browser that reloads a page may keep its file.
@@ -26,6 +29,11 @@ export class FileField {
     transfer.items.add(file);
     this.#input.files = transfer.files;
     this.#input.dispatchEvent(new Event("change", { bubbles: true }));
+  }
+
+  clear() {
+    this.#input.value = "";
+    this.#show();
   }
 
   /** Says what keeps the file from being sent, if anything does; true when nothing does. */
@@ -47,7 +55,7 @@ export class FileField {
     byId("drop-name").textContent = this.file ? this.file.name : words.drop;
     byId("drop-hint").textContent = this.file
       ? `${sizeText(this.file.size)} · ${words.change}`
-      : format(words.drop_hint, { size: sizeText(this.#maxBytes) });
+      : format(this.#hint, { size: sizeText(this.#maxBytes) });
     showProblem(this.#input, null);
   }
 

@@ -16,7 +16,7 @@ const OPTIONS = ["query_column", "document_column", "format", "encoding"];
 const SAMPLE_NAME = "pairs.csv";
 
 const form = byId("form");
-const field = new FileField();
+const field = new FileField(words.drop_hint);
 const output = new Output();
 const progress = new Progress(() => running?.abort());
 let running = null; // The AbortController of the file that is being scored.

@@ -1,8 +1,7 @@
 // The part of the page below the form: an answer, or an error in its place.
 
-import { ApiError } from "./api.js";
-import { byId, el } from "./dom.js";
-import { format, messages } from "./messages.js";
+import { alertOf } from "./alert.js";
+import { byId } from "./dom.js";
 import { connectSnippetPanel } from "./snippet-panel.js";
 
 /** Two requests with one key have the same answer. */
@@ -26,10 +25,15 @@ export class Output {
 
   /** The older answer goes: below the words about a newer request it would be taken for that request's. */
   showError(error) {
-    this.#answered = null;
-    byId("answer").hidden = true;
+    this.clear();
     this.announce("");
     this.showAlert(error);
+  }
+
+  clear() {
+    this.#answered = null;
+    byId("answer").hidden = true;
+    byId("alert").replaceChildren();
   }
 
   /** An error with the answer left in place: what came before the error is still right. */
@@ -53,18 +57,4 @@ export class Output {
   setBusy(busy) {
     byId("output").setAttribute("aria-busy", busy);
   }
-}
-
-function alertOf(error) {
-  const code = error instanceof ApiError && error.code in messages.errors ? error.code : "unknown";
-  const words =
-    code === "overloaded" && error.retryAfter !== null
-      ? format(messages.errors.overloaded_wait, { seconds: error.retryAfter })
-      : messages.errors[code];
-  const alert = el("div", { class: "alert" }, el("p", { class: "alert__text" }, words));
-  // The browser's own words about a failed connection are English and say nothing more.
-  if (error.message && code !== "network" && code !== "interrupted") {
-    alert.append(el("p", { class: "alert__detail" }, format(messages.errors.detail, { message: error.message })));
-  }
-  return alert;
 }
