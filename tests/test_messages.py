@@ -12,7 +12,7 @@ from webapp.messages import DEFAULT_LANGUAGE, LANGUAGES, choose_language, load_c
 
 HANGUL = re.compile("[가-힣]")
 OTHERS = [language for language in LANGUAGES if language != DEFAULT_LANGUAGE]
-PAGES = ["/", "/rank", "/file"]
+PAGES = ["/", "/rank", "/file", "/chat"]
 
 
 def texts(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
@@ -64,6 +64,7 @@ def test_english_has_no_hangul_but_in_examples() -> None:
         "language.switch",
         "compare.query_placeholder",
         "compare.document_placeholder",
+        "chat.query_placeholder",
     }
 
 

@@ -49,6 +49,13 @@ def file() -> str:
     return render_template("file.html", max_bytes=settings.max_body_bytes)
 
 
+@pages.get("/chat")
+def chat() -> str:
+    """Collections: what is in them, and searches."""
+    settings = current_service().settings
+    return render_template("chat.html", max_bytes=settings.max_body_bytes)
+
+
 @pages.get("/invoke")
 def invoke() -> str:
     """An invocation as AWS's clients send it, and what came of the earlier ones."""
