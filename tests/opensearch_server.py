@@ -13,11 +13,12 @@ import gzip
 import json
 import math
 import re
+import ssl
 import threading
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -74,6 +75,7 @@ class OpenSearchServer:
         faults: statuses, each of one coming bulk request.
         refused: ids of documents that it takes for malformed.
         busy: how often each document is still refused as too much, by its id.
+        creation_fault: status, type and reason with which new indices are refused.
         full: whether disks are past the flood stage.
         on_request: called before each request, with its method and path.
     """
@@ -87,6 +89,7 @@ class OpenSearchServer:
     faults: list[int] = field(default_factory=list)
     refused: set[str] = field(default_factory=set)
     busy: Counter[str] = field(default_factory=Counter)
+    creation_fault: tuple[int, str, str] | None = None
     full: bool = False
     on_request: Callable[[str, str], object] = lambda method, path: None
     scrolls: dict[str, list[Json]] = field(default_factory=dict)
@@ -146,6 +149,8 @@ class OpenSearchServer:
 
     def _create(self, name: str, body: Json) -> None:
         assert re.fullmatch(r"[^-_+A-Z\\/*?\"<>| ,#:][^A-Z\\/*?\"<>| ,#:]*", name)
+        if self.creation_fault:
+            raise Refused(*self.creation_fault)
         if name in self.indices:
             reason = f"index [{name}] already exists"
             raise Refused(400, "resource_already_exists_exception", reason)
@@ -455,7 +460,9 @@ def _source(stored: StoredIndex, record: Json, names: list[str] | None) -> Json:
 
 @contextmanager
 def opensearch_server(
-    version: str = "2.19.0", distribution: str | None = "opensearch"
+    version: str = "2.19.0",
+    distribution: str | None = "opensearch",
+    tls: ssl.SSLContext | None = None,
 ) -> Iterator[OpenSearchServer]:
     """A running server on a free port of this machine."""
     state = OpenSearchServer(version, distribution)
@@ -488,6 +495,11 @@ def opensearch_server(
 
         do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = handle_all  # noqa: N815
 
+        def handle(self) -> None:
+            # Whoever distrusts the certificate hangs up.
+            with suppress(ssl.SSLError):
+                super().handle()
+
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
             """Tests look at ``requests``."""
 
@@ -497,7 +509,10 @@ def opensearch_server(
         block_on_close = False
 
     server = Server(("127.0.0.1", 0), Handler)
-    state.url = f"http://127.0.0.1:{server.server_port}"
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    scheme = "http" if tls is None else "https"
+    state.url = f"{scheme}://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:

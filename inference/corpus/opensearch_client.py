@@ -160,14 +160,14 @@ class Cluster:
         """Of the cluster, read once.
 
         Raises:
-            Conflict: it is no OpenSearch, or too old.
+            CorpusUnavailable: it is no OpenSearch, or too old.
         """
         version = self.call(lambda client: client.info())["version"]
         if version.get("distribution") == "opensearch":
             major, minor = (int(part) for part in version["number"].split(".")[:2])
             if (major, minor) >= OLDEST:
                 return major, minor
-        raise Conflict(
+        raise CorpusUnavailable(
             f"Collections need OpenSearch {OLDEST[0]}.{OLDEST[1]} or newer, and the cluster says "
             f"it is {version.get('distribution', 'Elasticsearch')} {version['number']}; if it is "
             "newer, turn compatibility.override_main_response_version off."
