@@ -1,11 +1,15 @@
 """The index of vectors: against numpy, while it is written to, published, killed and damaged."""
 
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import index_writer
 import numpy as np
 import pytest
 from memory_source import MemorySource
@@ -13,6 +17,7 @@ from running_service import wait_until
 
 from inference.corpus.base import Ids
 from inference.corpus.faiss_index import Publisher, VectorIndex
+from inference.corpus.store import Store
 from inference.corpus.vector_source import Changes, Mark
 from inference.similarity import Vectors, normalize
 
@@ -169,7 +174,7 @@ def test_vectors_of_passages(source: MemorySource, index: VectorIndex) -> None:
 
 @pytest.fixture
 def graph(source: MemorySource, index: VectorIndex) -> VectorIndex:
-    source.add(clustered(6000))
+    source.add(clustered(3000))
     assert index.publish()
     assert index.kind == "hnsw"
     return index
@@ -199,7 +204,7 @@ def test_exact_leaves_the_graph_aside(source: MemorySource, graph: VectorIndex) 
 @pytest.mark.parametrize("share", [0.9, 0.6])
 def test_graph_is_filtered(source: MemorySource, graph: VectorIndex, share: float) -> None:
     random = np.random.default_rng(0)
-    among = random.choice(np.array(list(source.rows)), int(share * 6000), replace=False)
+    among = random.choice(np.array(list(source.rows)), int(share * 3000), replace=False)
     assert recall(graph, source, among) >= 0.98
 
 
@@ -208,14 +213,14 @@ def test_filter_far_from_the_query_finds_all_the_same(
 ) -> None:
     """Half of the passages, but none of those that the graph meets first."""
     query = clustered(1, seed=5)[0]
-    among = np.array(expected(source, query, 6000)[3000:])
+    among = np.array(expected(source, query, 3000)[1500:])
     found = graph.search(query, 10, among)[0].tolist()
     assert len(set(found) & set(expected(source, query, 10, among))) >= 9
 
 
 def test_removed_passages_leave_the_graph(source: MemorySource, graph: VectorIndex) -> None:
     query = clustered(1, seed=5)[0]
-    nearest = np.array(expected(source, query, 500))
+    nearest = np.array(expected(source, query, 300))
     source.remove(nearest)
     assert not set(graph.search(query, 600)[0].tolist()) & set(nearest.tolist())
     assert recall(graph, source) >= 0.98
@@ -229,9 +234,9 @@ def test_generation_is_extended(source: MemorySource, graph: VectorIndex) -> Non
     assert graph.publish()
     reader = other(source, graph)
     base = reader._current().base
-    assert (len(base), base.removed, len(reader._current().delta)) == (6500, 399, 0)
+    assert (len(base), base.removed, len(reader._current().delta)) == (3500, 399, 0)
     assert recall(reader, source) >= 0.98
-    assert not set(reader.search(clustered(1)[0], 6500)[0].tolist()) & set(removed.tolist())
+    assert not set(reader.search(clustered(1)[0], 3500)[0].tolist()) & set(removed.tolist())
     # The next one must not bring them back.
     source.add(clustered(500, seed=2))
     assert graph.publish()
@@ -241,17 +246,17 @@ def test_generation_is_extended(source: MemorySource, graph: VectorIndex) -> Non
 def test_generation_is_built_anew_when_much_was_removed(
     source: MemorySource, graph: VectorIndex
 ) -> None:
-    source.remove(np.arange(1, 1400))
+    source.remove(np.arange(1, 800))
     assert graph.due()
     assert graph.publish()
     assert not graph.due()
     base = graph._current().base
-    assert (len(base), base.removed) == (4601, 0)
+    assert (len(base), base.removed) == (2201, 0)
     assert recall(graph, source) >= 0.98
 
 
 def test_small_rest_of_a_graph_is_exact_again(source: MemorySource, graph: VectorIndex) -> None:
-    source.remove(np.arange(1, 5500))
+    source.remove(np.arange(1, 2500))
     assert graph.publish()
     assert graph.kind == "exact"
     assert recall(graph, source) == 1.0
@@ -365,6 +370,23 @@ def test_numbers_of_generations_rise_and_are_not_those_of_another_timeline(
     assert third.number > second.number
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="it reads /proc")
+@pytest.mark.parametrize("passages", [100, 1500])
+def test_published_vectors_are_mapped_and_not_copied(
+    source: MemorySource, index: VectorIndex, passages: int
+) -> None:
+    source.add(unit(passages))
+    index.publish()
+    address = index._current().base.vectors.ctypes.data
+    (file,) = index._folder.glob("*.faiss")
+    spans = [
+        [int(part, 16) for part in line.split()[0].split("-")]
+        for line in Path("/proc/self/maps").read_text().splitlines()
+        if line.endswith(file.name)
+    ]
+    assert any(first <= address < last for first, last in spans)
+
+
 # Faults
 
 
@@ -471,11 +493,87 @@ def test_publishing_that_is_given_up_leaves_nothing(
     assert index.publish()
 
 
-def test_progress_counts_what_is_added(source: MemorySource, index: VectorIndex) -> None:
+def test_progress_counts_what_is_added(source: MemorySource, tmp_path: Path) -> None:
     source.add(unit(5000))
+    index = VectorIndex(source, tmp_path / "index")
     seen: list[tuple[int, int]] = []
     index.publish(lambda done, total: seen.append((done, total)))
     assert seen == [(0, 5000), (2000, 5000), (4000, 5000), (5000, 5000)]
+
+
+# Processes
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Iterator[tuple[Store, VectorIndex]]:
+    store, index = index_writer.open_index(tmp_path / "documents.sqlite")
+    yield store, index
+    store.close()
+
+
+def write(store_folder: Path, first: int, last: int) -> subprocess.Popen[str]:
+    """Starts a process that writes and publishes."""
+    script = Path(index_writer.__file__)
+    return subprocess.Popen(
+        [
+            sys.executable,
+            str(script),
+            str(store_folder / "documents.sqlite"),
+            *map(str, (first, last)),
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(script.parents[1])},
+    )
+
+
+def check_against_store(store: Store, index: VectorIndex) -> int:
+    """Every passage of the store is found, in the right order; their number."""
+    serving = store.serving_space()
+    assert serving
+    truth = store.changes(serving[0], Mark())
+    query = unit(1, seed=1)[0]
+    ids, scores = index.search(query, len(truth.ids) + 10)
+    wanted = truth.vectors @ query
+    order = np.lexsort((truth.ids, -wanted))
+    assert set(ids.tolist()) == set(truth.ids.tolist())
+    np.testing.assert_allclose(scores, wanted[order], atol=1e-6)
+    return len(ids)
+
+
+def test_other_process_is_followed(tmp_path: Path, stored: tuple[Store, VectorIndex]) -> None:
+    store, index = stored
+    index_writer.put(store, 0, 20)
+    assert check_against_store(store, index) == 20
+    with write(tmp_path, 1000, 1300) as process:
+        process.communicate()
+    assert process.returncode == 0
+    assert check_against_store(store, index) == 20 + 3 * 98
+    assert index.kind == "hnsw"
+    assert len(index._current().delta) == 0
+    index_writer.put(store, 20, 25)
+    assert check_against_store(store, index) == 25 + 3 * 98
+
+
+def test_kill_at_any_moment_of_publishing_harms_nothing(
+    tmp_path: Path, stored: tuple[Store, VectorIndex]
+) -> None:
+    store, index = stored
+    for attempt, delay_s in enumerate([0.0, 0.003, 0.01, 0.02, 0.04, 0.08]):
+        first = attempt * 10_000
+        with write(tmp_path, first, first + 10_000) as process:
+            assert process.stdout
+            for _ in range(4):
+                process.stdout.readline()
+            time.sleep(delay_s)
+            process.kill()
+        found = check_against_store(store, index)
+        fresh = VectorIndex(store, tmp_path / "index")
+        assert check_against_store(store, fresh) == found
+        # The dead one's lock is free, and what it left is swept.
+        assert index.publish()
+        assert files(index) == [".faiss", ".lock"]
+        assert check_against_store(store, index) == found
 
 
 # Threads
