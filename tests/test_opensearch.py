@@ -248,6 +248,16 @@ def test_mapping_knows_the_model(server: OpenSearchServer, faq: OpenSearchCollec
     assert stored.body["settings"]["index.knn"] is True
 
 
+@pytest.mark.parametrize(("version", "known"), [("2.19.0", False), ("3.0.0", True)])
+def test_setting_is_sent_only_to_versions_that_know_it(version: str, known: bool) -> None:
+    with opensearch_server(version) as server:
+        corpus = OpenSearchCorpus(server.url, HashEmbedder())
+        corpus.create("faq")
+        corpus.close()
+        (stored,) = server.indices.values()
+    assert ("index.knn.derived_source.enabled" in stored.body["settings"]) is known
+
+
 # Collections
 
 

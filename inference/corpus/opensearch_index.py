@@ -11,6 +11,7 @@ hold texts here and numbers there.
 
 import struct
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any, Literal
 
 from inference.corpus.base import (
@@ -77,16 +78,29 @@ def cosine_of(score: float, space: Space) -> float:
 
 
 def index_body(
-    identity: Identity, engine: str, space: Space, meta: Json, aliases: list[str]
+    identity: Identity, engine: str, version: tuple[int, int], created: float, aliases: list[str]
 ) -> Json:
     """Settings, mapping and aliases of a new index.
 
     Args:
-        identity: of the vectors that it is for.
-        engine, space: that find and compare them.
-        meta: kept in the mapping, for :class:`inference.corpus.opensearch.OpenSearchCorpus`.
+        identity: of the vectors that it is for, kept in its mapping as ``_meta``.
+        engine: that finds them.
+        version: of the cluster.
+        created: when the collection was made, in Unix seconds, kept likewise.
         aliases: other names of the index.
     """
+    space = space_for(engine, version)
+    settings: Json = {
+        "index.knn": True,
+        "index.max_result_window": WINDOW,
+        # A document may be a book.
+        "index.mapping.nested_objects.limit": 100_000,
+    }
+    if version >= (3, 0):
+        # It would answer vectors out of the index again, which are left out of records below, and
+        # the two together have spoiled inner hits.
+        # https://github.com/opensearch-project/k-NN/issues/3303
+        settings["index.knn.derived_source.enabled"] = False
     word = {"type": "keyword"}
     only_found = {"type": "keyword", "doc_values": False}
     only_kept = {"type": "keyword", "index": False, "doc_values": False}
@@ -115,15 +129,10 @@ def index_body(
         _PASSAGES: {"type": "nested", "dynamic": "strict", "properties": passage},
     }
     return {
-        "settings": {
-            "index.knn": True,
-            "index.max_result_window": WINDOW,
-            # A document may be a book.
-            "index.mapping.nested_objects.limit": 100_000,
-        },
+        "settings": settings,
         "mappings": {
             "dynamic": "strict",
-            "_meta": {"ssang": meta},
+            "_meta": {"ssang": {"identity": asdict(identity), "space": space, "created": created}},
             # Searches read these from their indices; twice kept, they are most of the disk.
             "_source": {"excludes": [f"{_PASSAGES}.vector", f"{_PASSAGES}.tokens"]},
             "properties": properties,

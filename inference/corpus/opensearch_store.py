@@ -13,7 +13,7 @@ import hashlib
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,6 @@ from inference.corpus.opensearch_index import (
     index_body,
     passage_of,
     record_of,
-    space_for,
 )
 from inference.errors import Conflict, NotFound, SsangError
 
@@ -137,7 +136,10 @@ class OpenSearchStore:
         return building
 
     def block(self, index: Index) -> None:
-        """Returns when all writes have come to their end, and begins no more."""
+        """Returns when all writes have come to their end, and lets none begin.
+
+        https://docs.opensearch.org/latest/api-reference/index-apis/blocks/
+        """
         self._cluster.call(lambda client: client.indices.add_block(index=index.name, block="write"))
 
     def unblock(self, index: Index) -> None:
@@ -149,7 +151,10 @@ class OpenSearchStore:
             )
 
     def change_over(self, serving: Index, target: Index) -> None:
-        """In one moment, searches the target, and deletes what was searched before."""
+        """In one moment, searches the target, and deletes what was searched before.
+
+        https://docs.opensearch.org/latest/api-reference/alias/
+        """
         actions: list[Json] = [
             {"remove": {"index": target.name, "alias": target.build, "must_exist": True}},
             {"add": {"index": target.name, "alias": target.write}},
@@ -167,9 +172,7 @@ class OpenSearchStore:
         return self._cluster.call(lambda client: client.indices.get(index=f"{self._alias}.*"))
 
     def _make(self, name: str, identity: Identity, created: float, aliases: list[str]) -> None:
-        space = space_for(self._engine, self._cluster.version)
-        meta = {"identity": asdict(identity), "space": space, "created": created}
-        body = index_body(identity, self._engine, space, meta, aliases)
+        body = index_body(identity, self._engine, self._cluster.version, created, aliases)
         self._cluster.call(lambda client: client.indices.create(index=name, body=body))
 
     def _drop(self, names: list[str]) -> None:
