@@ -14,6 +14,7 @@ from running_service import wait_until
 from tiny_model import save_bert, save_sentence_transformer
 from werkzeug.test import run_wsgi_app
 
+from inference.corpus.base import Document
 from inference.engine import Engine
 from inference.lifecycle import State
 from inference.model import open_model
@@ -75,9 +76,13 @@ def _small_model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     engine = Engine(open_model(str(model)))
     engine.start()
     wait_until(lambda: engine.state is State.READY)
-    app.extensions["ssang"].encoder = engine
+    service = app.extensions["ssang"]
+    service.encoder = engine
+    # What the document's examples name.
+    collection, _ = service.corpus.create("faq")
+    collection.add([Document("1", "분실 신고는 24시간 받습니다.", metadata={"type": "카드"})])
     yield
-    engine.close()
+    service.close()
 
 
 @document.parametrize()
