@@ -1,0 +1,33 @@
+"""What the embedded model finds in the sample FAQ, by questions that were held out."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from benchmarks.faq import measure, parting, read_questions, sample_documents
+from inference.corpus.base import DEFAULT_MODE, MODES, Collection
+from inference.corpus.local import LocalCorpus
+from inference.embedder import EngineEmbedder
+from inference.engine import Engine
+
+
+@pytest.fixture(scope="module")
+def sample(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collection]:
+    """The sample FAQ in a collection."""
+    folder: Path = tmp_path_factory.mktemp("corpus")
+    with closing(LocalCorpus(folder, EngineEmbedder(engine))) as corpus:
+        collection, _ = corpus.create("faq")
+        collection.add(sample_documents())
+        yield collection
+
+
+def test_the_default_mode_is_the_best_one(sample: Collection) -> None:
+    questions = read_questions()
+    ranks = {mode: measure(sample, questions, mode).reciprocal_rank for mode in MODES}
+    assert max(ranks, key=lambda mode: ranks[mode]) == DEFAULT_MODE
+
+
+def test_questions_about_other_things_score_lower(sample: Collection) -> None:
+    assert parting(sample, read_questions()) > 0.9
