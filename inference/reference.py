@@ -9,6 +9,7 @@ import re
 import shutil
 import tarfile
 import tempfile
+from collections.abc import Sequence
 from os.path import expanduser
 from pathlib import Path, PurePosixPath
 
@@ -31,19 +32,29 @@ _MAX_MEMBERS = 10_000
 
 def embedded_models() -> list[str]:
     """Names of the sentence encoders that travel with ssang."""
-    return sorted(path.parent.name for path in locate("inference", "models").glob("*/modules.json"))
+    return [name for name in _embedded() if (_models() / name / "modules.json").exists()]
 
 
-def find_model(reference: str) -> tuple[str, Path]:
+def embedded_readers() -> list[str]:
+    """Names of the readers that travel with ssang."""
+    return [name for name in _embedded() if name not in embedded_models()]
+
+
+def find_model(reference: str, embedded: Sequence[str] | None = None) -> tuple[str, Path]:
     """The name clients see, and the folder of the model; fetched or unpacked first if need be.
+
+    Args:
+        reference: see above.
+        embedded: names of the embedded models that are meant; None for the encoders.
 
     Raises:
         NotFound: there is no such model, or it cannot be fetched.
         InvalidInput: an archive that cannot be trusted or read.
         TooLarge: an archive that unpacks to more than 16 GiB.
     """
-    if reference in embedded_models():
-        return reference, locate("inference", "models") / reference
+    embedded = embedded_models() if embedded is None else embedded
+    if reference in embedded:
+        return reference, _models() / reference
     # Path.expanduser() raises where `~name` is nobody's.
     path = Path(expanduser(reference))
     if reference and path.is_dir():
@@ -55,8 +66,16 @@ def find_model(reference: str) -> tuple[str, Path]:
         return hub["id"], _fetch(hub["id"], hub["revision"])
     raise NotFound(
         f"There is no model '{reference}': name an embedded model "
-        f"({', '.join(embedded_models())}), a folder, a model.tar.gz, or a hub id such as org/name."
+        f"({', '.join(embedded)}), a folder, a model.tar.gz, or a hub id such as org/name."
     )
+
+
+def _models() -> Path:
+    return locate("inference", "models")
+
+
+def _embedded() -> list[str]:
+    return sorted(path.parent.name for path in _models().glob("*/config.json"))
 
 
 def unpack(archive: Path, cache: Path) -> Path:

@@ -56,6 +56,21 @@ class TokenizedTexts:
         return [length > len(ids) for ids, length in zip(self.ids, self.lengths, strict=True)]
 
 
+@dataclass(frozen=True)
+class PairWindow:
+    """A question and as much of a context as fits beside it.
+
+    Attributes:
+        ids: token ids of both, special tokens included.
+        first: place in ``ids`` of the context's first token.
+        spans: first and last character (exclusive) in the context of each of its tokens here.
+    """
+
+    ids: list[int]
+    first: int
+    spans: list[tuple[int, int]]
+
+
 class Tokenizer:
     """A checkpoint's fast tokenizer, safe to use from many threads.
 
@@ -163,6 +178,32 @@ class Tokenizer:
             self._prepare(text), add_special_tokens=False
         ).offsets
         return spans
+
+    def pair_windows(
+        self, question: str, context: str, *, max_tokens: int, max_question_tokens: int, step: int
+    ) -> list[PairWindow]:
+        """A question beside each window of a context, as a model of pairs was trained to see them.
+
+        Args:
+            question, context: the texts; the question is cut, the context is not.
+            max_tokens: most tokens of a window with its question and special tokens.
+            max_question_tokens: most tokens of the question.
+            step: tokens from the start of a window to the start of the next.
+        """
+        asked = self._fast.encode(self._prepare(question), add_special_tokens=False)
+        asked.truncate(max_question_tokens)
+        text = self._fast.encode(self._prepare(context), add_special_tokens=False)
+        room = max_tokens - len(asked.ids) - self._fast.num_special_tokens_to_add(is_pair=True)
+        # A window must hold what lies between its start and the next one's.
+        room = max(1, room)
+        text.truncate(room, stride=max(0, room - step))
+        windows = []
+        for part in (text, *text.overflowing):
+            both = self._fast.post_process(asked, part)
+            places = [place for place, side in enumerate(both.sequence_ids) if side == 1]
+            spans = [both.offsets[place] for place in places]
+            windows.append(PairWindow(both.ids, places[0] if places else 0, spans))
+        return windows
 
     def _prepare(self, text: str) -> str:
         text = _encodable(text)

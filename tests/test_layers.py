@@ -71,7 +71,7 @@ LAYERS = [
     {"inference.encoders.torch_encoder"},
     {"inference.encoders"},
     {"inference.job", "inference.lifecycle"},
-    {"inference.batcher"},
+    {"inference.batcher", "inference.torch_reader"},
     {"inference.pipeline", "inference.user_model"},
     {"inference.long_text"},
     {"inference.engine"},
@@ -85,6 +85,7 @@ HEAVY = {"torch", "transformers", "sentence_transformers"}
 # Where torch is at home; whoever needs these modules imports them late.
 TORCH = {
     "inference.torch_model",
+    "inference.torch_reader",
     "inference.encoders.torch_encoder",
     "inference.encoders.head",
     "inference.encoders.packed_linear",

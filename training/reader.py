@@ -14,8 +14,8 @@ from torch import nn
 from transformers import BertForQuestionAnswering, PreTrainedTokenizerFast
 
 from inference.calibration import area_under_roc
-from inference.encoders.torch_encoder import pad
 from inference.spans import best_spans, windows
+from inference.torch_model import pad
 from training import sources
 from training.batches import Batches
 from training.cloze import cloze_questions

@@ -12,8 +12,8 @@ from transformers import AutoModel, BertModel, PreTrainedTokenizerFast
 
 from inference.checkpoint import Pooling
 from inference.encoders.head import pool
-from inference.encoders.torch_encoder import pad
 from inference.similarity import Vectors
+from inference.torch_model import pad
 from training.batches import by_length
 from training.vocabulary import normalizer
 
