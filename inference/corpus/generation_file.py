@@ -18,9 +18,9 @@ from inference.similarity import Vectors
 
 Progress = Callable[[int, int], None]
 
-# Chosen by benchmarks/collections.py with EF_SEARCH.
-_NEIGHBOURS = 16
-_EF_CONSTRUCTION = 100
+# Chosen by benchmarks/vector_search.py with EF_SEARCH.
+NEIGHBOURS = 16
+EF_CONSTRUCTION = 100
 
 # Rows added between two reports of progress.
 _STEP = 2_000
@@ -70,8 +70,8 @@ def build_index(segments: list[Segment], *, graph: bool, progress: Progress) -> 
     library = faiss()
     dimension = segments[0].vectors.shape[1]
     if graph:
-        inner = library.IndexHNSWFlat(dimension, _NEIGHBOURS, library.METRIC_INNER_PRODUCT)
-        inner.hnsw.efConstruction = _EF_CONSTRUCTION
+        inner = library.IndexHNSWFlat(dimension, NEIGHBOURS, library.METRIC_INNER_PRODUCT)
+        inner.hnsw.efConstruction = EF_CONSTRUCTION
     else:
         inner = library.IndexFlatIP(dimension)
     index = library.IndexIDMap(inner)
@@ -96,7 +96,7 @@ def extend_index(path: Path, base: Segment, added: Segment, *, progress: Progres
     except RuntimeError as error:
         raise Unreadable(f"FAISS cannot read it ({_last_line(error)})") from error
     library.copy_array_to_vector(np.where(base.alive, base.ids, ~base.ids), index.id_map)
-    library.downcast_index(index.index).hnsw.efConstruction = _EF_CONSTRUCTION
+    library.downcast_index(index.index).hnsw.efConstruction = EF_CONSTRUCTION
     _add(index, [added], progress)
     return index
 

@@ -18,7 +18,7 @@ from inference.similarity import Vectors
 Mask = npt.NDArray[np.bool_]
 Rows = npt.NDArray[np.int64]
 
-# Least candidates that a search in the graph keeps: chosen by benchmarks/collections.py for a
+# Least candidates that a search in the graph keeps: chosen by benchmarks/vector_search.py for a
 # recall@10 of 0.98 at a million passages.
 EF_SEARCH = 128
 
