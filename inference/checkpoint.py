@@ -357,3 +357,15 @@ def read_thresholds(path: Path) -> Thresholds:
             "medium no more than high."
         )
     return thresholds
+
+
+def read_no_answer_threshold(path: Path) -> float | None:
+    """The calibrated ``no_answer_threshold`` in a reader's ``ssang.json``, if there is one.
+
+    Raises:
+        InvalidInput: it is no number.
+    """
+    value = _read_json(path / "ssang.json").get("no_answer_threshold")
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+        raise InvalidInput(f"{path / 'ssang.json'}: no_answer_threshold must be a number.")
+    return value

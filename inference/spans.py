@@ -1,6 +1,6 @@
 """From the logits of a reader to spans of its context: pure functions over arrays and offsets."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -67,12 +67,3 @@ def best_spans(starts: Logits, ends: Logits, *, longest: int, count: int) -> lis
         Span(int(first), int(last), float(flat[place]))
         for first, last, place in zip(firsts, lasts, best, strict=True)
     ]
-
-
-def without_overlaps(spans: Sequence[Span]) -> list[Span]:
-    """The spans in their order, less those that share a token with one before them."""
-    kept: list[Span] = []
-    for span in spans:
-        if all(span.end < other.start or span.start > other.end for other in kept):
-            kept.append(span)
-    return kept

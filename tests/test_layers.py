@@ -72,7 +72,7 @@ LAYERS = [
     {"inference.encoders"},
     {"inference.job", "inference.lifecycle"},
     {"inference.batcher", "inference.torch_reader"},
-    {"inference.pipeline", "inference.user_model"},
+    {"inference.pipeline", "inference.reader", "inference.user_model"},
     {"inference.long_text"},
     {"inference.engine"},
     {"inference.embedder", "inference.pair_table", "inference.parity"},

@@ -1,0 +1,363 @@
+"""Extractive question answering: the part of a text that answers a question.
+
+A context of any length is read in overlapping windows. All windows of all contexts share one
+softmax over starts and one over ends, so that their spans can be compared; of one window alone, a
+span has the score that transformers' question-answering pipeline gives it.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from inference.batcher import Batcher
+from inference.checkpoint import Checkpoint, read_checkpoint, read_no_answer_threshold
+from inference.errors import EmptyInput, InvalidInput, NotFound
+from inference.job import Job, Row, Usage
+from inference.lifecycle import Failure, State
+from inference.reference import embedded_readers, find_model
+from inference.result import Timing
+from inference.spans import best_spans
+from inference.tokenizer import PairWindow, Tokenizer
+
+if TYPE_CHECKING:
+    from inference.torch_reader import TorchReader
+
+# Spans of each window that may be among the best of all.
+_SPANS_A_WINDOW = 20
+
+MAX_ANSWERS = 20
+
+# Longer windows cost more than they tell.
+_WINDOW_TOKENS = 384
+
+_SLICE_WINDOWS = 16
+_SLICES_AHEAD = 2
+
+
+@dataclass(frozen=True)
+class ReaderModel:
+    """A reader's files.
+
+    Attributes:
+        checkpoint: architecture, tokenizer and weights.
+        lightning: a file of PyTorch Lightning whose weights take the place of the others.
+        no_answer_threshold: calibrated log-odds of no answer, beyond which there is none.
+    """
+
+    checkpoint: Checkpoint
+    lightning: Path | None
+    no_answer_threshold: float | None
+
+    @property
+    def name(self) -> str:
+        return self.lightning.stem if self.lightning else self.checkpoint.name
+
+
+@dataclass(frozen=True)
+class ReaderLimits:
+    """How a reader reads, in tokens; the names are those of SQuAD's scripts.
+
+    Attributes:
+        max_seq_length: of a window with its question; 0 takes what the model reads, up to 384.
+        max_query_length: of a question; longer ones are cut.
+        max_answer_length: of an answer.
+        doc_stride: from the start of a window to the start of the next.
+    """
+
+    max_seq_length: int = 0
+    max_query_length: int = 64
+    max_answer_length: int = 30
+    doc_stride: int = 128
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A part of a document: ``documents[document_index][start:end]``.
+
+    Attributes:
+        text: the part.
+        score: probability of its start times that of its end.
+        start, end: its characters.
+        document_index: of the document.
+    """
+
+    text: str
+    score: float
+    start: int
+    end: int
+    document_index: int
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a reader found.
+
+    Attributes:
+        answers: the best spans, best first, without overlaps.
+        no_answer_score: probability that no document holds an answer.
+        found: whether the best one is held for an answer.
+        tokens: how many were read.
+        timing: where the time went.
+    """
+
+    answers: list[Answer]
+    no_answer_score: float
+    found: bool
+    tokens: int
+    timing: Timing
+
+
+def open_reader(reference: str, *, lightning: str = "", base: str = "") -> ReaderModel:
+    """Finds, reads and checks a reader.
+
+    Args:
+        reference: an embedded reader, a folder, a ``model.tar.gz`` or a hub id.
+        lightning: a ``.ckpt`` of PyTorch Lightning instead.
+        base: the model that it was fine-tuned from, by any of the above.
+
+    Raises:
+        NotFound: there is no such model.
+        InvalidInput: its files are missing or damaged.
+    """
+    if not lightning:
+        checkpoint = read_checkpoint(*find_model(reference, embedded_readers()))
+        return ReaderModel(checkpoint, None, read_no_answer_threshold(checkpoint.path))
+    if not base:
+        raise InvalidInput(
+            "A reader's checkpoint needs the model that it was fine-tuned from: give reader_base.",
+            item="reader_base",
+        )
+    if not Path(lightning).is_file():
+        raise NotFound(f"There is no file '{lightning}'.", item="reader_checkpoint")
+    return ReaderModel(read_checkpoint(*find_model(base)), Path(lightning), None)
+
+
+class Reader:
+    """Answers questions from texts with one model. Any thread may call it.
+
+    Args:
+        model: its files.
+        limits: how it reads.
+        no_answer_threshold: log-odds of no answer against the best one beyond which there is none;
+            None takes the model's, and without that the best one always counts.
+        device, precision, threads: as in :func:`inference.encoders.load_encoder`.
+        max_waiting_tokens, hang_timeout_s: as in :class:`inference.batcher.Batcher`.
+        deadline_s: seconds within which each part of a request must have started.
+
+    Raises:
+        InvalidInput: limits that leave no room for a context.
+    """
+
+    def __init__(
+        self,
+        model: ReaderModel,
+        *,
+        limits: ReaderLimits | None = None,
+        no_answer_threshold: float | None = None,
+        device: str = "auto",
+        precision: str = "auto",
+        threads: int = 0,
+        max_waiting_tokens: int = 262_144,
+        deadline_s: float = 60.0,
+        hang_timeout_s: float = 120.0,
+    ) -> None:
+        self.model = model
+        self._limits = limits or ReaderLimits()
+        self._max_tokens = _window_tokens(self._limits, model.checkpoint)
+        self._threshold = (
+            model.no_answer_threshold if no_answer_threshold is None else no_answer_threshold
+        )
+        self._deadline_s = deadline_s
+        self._tokenizer: Tokenizer | None = None
+
+        def load() -> "TorchReader":
+            # Imported here, because torch takes seconds and hundreds of megabytes.
+            from inference.torch_reader import TorchReader
+
+            self._tokenizer = Tokenizer.load(model.checkpoint)
+            return TorchReader(
+                model.checkpoint,
+                model.lightning,
+                self._tokenizer.vocabulary_size,
+                device=device,
+                precision=precision,
+                threads=threads,
+            )
+
+        self._batcher: Batcher[TorchReader] = Batcher(
+            load, max_waiting_tokens=max_waiting_tokens, hang_timeout_s=hang_timeout_s
+        )
+
+    def start(self) -> None:
+        """Starts to load the model, in a thread of its own; returns at once."""
+        self._batcher.start()
+
+    def close(self) -> None:
+        """Takes no more work, and returns when what waits is done, or after a few seconds."""
+        self._batcher.close()
+
+    def on_failure(self, callback: Callable[[Failure], None]) -> None:
+        """Calls ``callback`` once the model has failed for good."""
+        self._batcher.on_failure(callback)
+
+    @property
+    def state(self) -> State:
+        return self._batcher.state
+
+    def answer(self, question: str, documents: Sequence[str], *, n_best: int = 1) -> Answers:
+        """The parts of the documents that answer the question best.
+
+        Raises:
+            EmptyInput: the question or a document is empty.
+            InvalidInput: more answers are asked for than are given.
+            ModelUnavailable: the model is still loading, or has failed.
+        """
+        _check(question, documents, n_best)
+        # Where the model is not loaded yet, there is no tokenizer either.
+        _ = self._batcher.model
+        timing = Timing()
+        began = time.perf_counter()
+        owners, windows = self._windows(question, documents)
+        timing.tokenize = 1000 * (time.perf_counter() - began)
+        usage = Usage()
+        logits = list(self._read(windows, usage))
+        timing.queue = 1000 * (usage.queue_s or 0.0)
+        timing.inference = 1000 * usage.model_s
+        answers, no_answer_score = self._decode(documents, owners, windows, logits, n_best)
+        timing.total = 1000 * (time.perf_counter() - began)
+        return Answers(
+            answers,
+            no_answer_score,
+            self._is_found(answers, no_answer_score),
+            tokens=sum(len(window.ids) for window in windows),
+            timing=timing,
+        )
+
+    def _windows(
+        self, question: str, documents: Sequence[str]
+    ) -> tuple[list[int], list[PairWindow]]:
+        """The windows of all documents, and the document of each; blank ones are left out."""
+        assert self._tokenizer is not None
+        owners: list[int] = []
+        windows: list[PairWindow] = []
+        for index, document in enumerate(documents):
+            found = self._tokenizer.pair_windows(
+                question,
+                document,
+                max_tokens=self._max_tokens,
+                max_question_tokens=self._limits.max_query_length,
+                step=self._limits.doc_stride,
+            )
+            found = [window for window in found if window.spans]
+            owners += [index] * len(found)
+            windows += found
+        return owners, windows
+
+    def _read(self, windows: Sequence[PairWindow], usage: Usage) -> Iterator[Row]:
+        """Logits (2, tokens) of each window; a long text keeps two slices in the queue."""
+        pending: deque[Job] = deque()
+        try:
+            for start in range(0, len(windows), _SLICE_WINDOWS):
+                if len(pending) == _SLICES_AHEAD:
+                    yield from self._batcher.wait(pending[0])
+                    pending.popleft()
+                job = self._batcher.submit(
+                    [window.ids for window in windows[start : start + _SLICE_WINDOWS]],
+                    deadline=time.monotonic() + self._deadline_s,
+                    usage=usage,
+                    wait_for_room=start > 0,
+                )
+                pending.append(job)
+            while pending:
+                yield from self._batcher.wait(pending[0])
+                pending.popleft()
+        finally:
+            for job in pending:
+                self._batcher.withdraw(job)
+
+    def _decode(
+        self,
+        documents: Sequence[str],
+        owners: Sequence[int],
+        windows: Sequence[PairWindow],
+        logits: Sequence[Row],
+        n_best: int,
+    ) -> tuple[list[Answer], float]:
+        """The best spans of all windows, and the score of none."""
+        if not windows:
+            return [], 1.0
+        readable = [
+            rows[:, window.first : window.first + len(window.spans)]
+            for window, rows in zip(windows, logits, strict=True)
+        ]
+        # The special token in front stands for no answer.
+        nothing = np.array([rows[:, 0] for rows in logits])
+        whole = np.concatenate([nothing.T, *readable], axis=1).astype(np.float64)
+        normaliser = float(np.logaddexp.reduce(whole, axis=1).sum())
+        found: list[Answer] = []
+        for owner, window, (starts, ends) in zip(owners, windows, readable, strict=True):
+            for span in best_spans(
+                starts, ends, longest=self._limits.max_answer_length, count=_SPANS_A_WINDOW
+            ):
+                start, end = window.spans[span.start][0], window.spans[span.end][1]
+                score = float(np.exp(span.score - normaliser))
+                found.append(Answer(documents[owner][start:end], score, start, end, owner))
+        found.sort(key=lambda answer: -answer.score)
+        # A question that one window answers is answered, whatever the others lack.
+        no_answer_score = float(np.exp(nothing.sum(axis=1).min() - normaliser))
+        return _without_overlaps(found, n_best), no_answer_score
+
+    def _is_found(self, answers: Sequence[Answer], no_answer_score: float) -> bool:
+        if not answers:
+            return False
+        if self._threshold is None:
+            return True
+        tiny = np.finfo(np.float64).tiny
+        odds = np.log(max(no_answer_score, tiny)) - np.log(max(answers[0].score, tiny))
+        return bool(odds <= self._threshold)
+
+
+def _without_overlaps(answers: Sequence[Answer], count: int) -> list[Answer]:
+    """The first ``count`` answers that share no character with one before them."""
+    kept: list[Answer] = []
+    for answer in answers:
+        if len(kept) == count:
+            break
+        if all(
+            answer.document_index != other.document_index
+            or answer.end <= other.start
+            or answer.start >= other.end
+            for other in kept
+        ):
+            kept.append(answer)
+    return kept
+
+
+def _check(question: str, documents: Sequence[str], n_best: int) -> None:
+    if not question.strip():
+        raise EmptyInput("question is empty: ask something.", item="question")
+    if not any(document.strip() for document in documents):
+        raise EmptyInput(
+            "There is no text to find an answer in: give a context, or documents.", item="context"
+        )
+    if not 1 <= n_best <= MAX_ANSWERS:
+        raise InvalidInput(f"n_best must be from 1 to {MAX_ANSWERS}.", item="n_best")
+
+
+def _window_tokens(limits: ReaderLimits, checkpoint: Checkpoint) -> int:
+    most = checkpoint.max_tokens
+    tokens = limits.max_seq_length or min(most, _WINDOW_TOKENS)
+    # Question, separators, and some of the text.
+    least = limits.max_query_length + 16
+    if not least <= tokens <= most:
+        raise InvalidInput(
+            f"max_seq_length must be from {least} (max_query_length and room for a text) to "
+            f"{most}, what the reader reads; it is {tokens}.",
+            item="max_seq_length",
+        )
+    return tokens
