@@ -8,6 +8,7 @@ SsangError
 ├── Conflict            the state of the thing forbids what was asked
 ├── StorageFull         there is no room to keep what was sent; nothing of it was kept
 ├── CorpusUnavailable   where collections are kept does not answer, or lets nobody in
+├── GeneratorUnavailable what writes answers does not answer, or broke off
 ├── Overloaded          too much work is waiting; try again after `retry_after_s`
 ├── DeadlineExceeded    the work waited longer than it may
 ├── UserCodeFailed      code of a user, beside the model, raised an error
@@ -79,6 +80,10 @@ class StorageFull(SsangError):
 
 class CorpusUnavailable(SsangError):
     """Where collections are kept does not answer, or lets nobody in."""
+
+
+class GeneratorUnavailable(SsangError):
+    """What writes answers does not answer, or broke off."""
 
 
 class Overloaded(SsangError):

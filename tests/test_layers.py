@@ -75,6 +75,15 @@ LAYERS = [
     {"inference.pipeline", "inference.reader", "inference.user_model"},
     {"inference.long_text"},
     {"inference.engine"},
+    {"inference.answering.base"},
+    {
+        "inference.answering.extractive",
+        "inference.answering.local",
+        "inference.answering.openai",
+        "inference.answering.prompts",
+        "inference.answering.sagemaker",
+    },
+    {"inference.answering", "inference.answering.asker"},
     {"inference.embedder", "inference.pair_table", "inference.parity"},
 ]
 

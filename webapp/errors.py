@@ -43,6 +43,7 @@ STATUS: dict[tuple[str, type[errors.SsangError]], tuple[int, str]] = {
     ("api", errors.NotFound): (404, "not_found"),
     ("api", errors.Conflict): (409, "conflict"),
     ("api", errors.StorageFull): (507, "storage_full"),
+    ("api", errors.GeneratorUnavailable): (502, "generator_unavailable"),
     ("api", errors.CorpusUnavailable): (503, "corpus_unavailable"),
     ("api", errors.Overloaded): (429, "overloaded"),
     ("api", errors.DeadlineExceeded): (504, "deadline_exceeded"),

@@ -1,0 +1,1 @@
+"""Answers to questions from the documents of a collection, with their sources."""
