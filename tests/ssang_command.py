@@ -5,6 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from click.testing import CliRunner
+
+from webapp.cli import main
+
 SSANG = [sys.executable, "-m", "webapp.cli"]
 
 Completed = subprocess.CompletedProcess[str]
@@ -28,9 +32,24 @@ def ssang(*arguments: object, model: Path | None = None, stdin: str | None = Non
     )
 
 
+def ssang_here(*arguments: object, stdin: str | None = None) -> Completed:
+    """The same within this process, at once; for commands that load no model."""
+    given = [*map(str, arguments)]
+    result = CliRunner().invoke(main, given, input=stdin, catch_exceptions=False)
+    return Completed(given, result.exit_code, result.stdout, result.stderr)
+
+
 def refusal(*arguments: object, model: Path | None = None, stdin: str | None = None) -> str:
     """The one sentence with which a command ends that cannot be done."""
-    done = ssang(*arguments, model=model, stdin=stdin)
+    return _sentence(ssang(*arguments, model=model, stdin=stdin))
+
+
+def refusal_here(*arguments: object) -> str:
+    """The same within this process."""
+    return _sentence(ssang_here(*arguments))
+
+
+def _sentence(done: Completed) -> str:
     assert done.returncode == 1, done.stderr
     (line,) = done.stderr.splitlines()
     assert line.startswith("Error: ")
