@@ -84,7 +84,7 @@ def wait_until(condition: Callable[[], bool], timeout_s: float = _START_S) -> No
 def is_ready(url: str) -> bool:
     try:
         return requests.get(f"{url}/ready", timeout=5).ok
-    except requests.ConnectionError:
+    except (requests.ConnectionError, requests.Timeout):
         return False
 
 

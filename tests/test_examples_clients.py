@@ -19,6 +19,7 @@ DOCUMENTS = ["파리의 에펠탑", "인공지능 기술이 빠르게 발전하�
     "name",
     [
         "openai_embeddings.py",
+        "langchain_collections.py",
         "langchain_embeddings.py",
         "cohere_rerank.py",
         "huggingface_inference.py",
