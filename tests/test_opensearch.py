@@ -605,7 +605,7 @@ def test_other_model_is_a_conflict_that_names_both(
         lambda: other.search(Query("대출", mode="hybrid")),
         lambda: other.add([Document("4", "하나")]),
     ):
-        with pytest.raises(Conflict, match="of the model first, and second is loaded"):
+        with pytest.raises(Conflict, match="of the model first, and the model second is loaded"):
             call()
     assert found(other, "대출", mode="keyword") == ["1"]
 

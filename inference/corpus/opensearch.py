@@ -291,8 +291,9 @@ class OpenSearchCollection:
         loaded = self._embedder.identity
         if not serving.identity.matches(loaded):
             raise Conflict(
-                f"The collection's vectors are of the model {serving.identity.model}, and "
-                f"{loaded.model} is loaded: embed the collection anew, or load that model."
+                f"The collection's vectors are of the model {serving.identity.model}, and the "
+                f"model {loaded.model} is loaded: embed the collection anew with ssang "
+                "collections reembed, or load the other model."
             )
 
     # Searching

@@ -344,7 +344,7 @@ def _problem(kind: str, reason: str, status: int | str) -> SsangError | None:
     if kind == "cluster_block_exception":
         return Conflict(
             "The collection takes no writes while it changes over to new vectors: send again in a "
-            "minute; if nothing is at it, re-embed it once more."
+            "minute; if nothing is at it, run ssang collections reembed once more."
         )
     if kind == "index_not_found_exception" and "alias" in reason:
         return Conflict("The collection was deleted or embedded anew meanwhile: send again.")
