@@ -6,6 +6,7 @@ an OpenSearch cluster (:mod:`inference.corpus.opensearch`). Both get their vecto
 """
 
 import hashlib
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -91,22 +92,31 @@ def make_document(
         )
     for key, value in metadata.items():
         values = value if isinstance(value, list) else [value]
-        if not key or '"' in key or not all(isinstance(one, Scalar) for one in values):
+        if not key or '"' in key or not all(map(_is_scalar, values)):
             raise InvalidInput(
                 f"{item}.metadata must hold texts, numbers, true or false, or lists of these, "
                 "under names without quotation marks.",
                 item=f"{item}.metadata",
             )
     try:
-        size = len(orjson.dumps(metadata))
+        metadata_bytes = len(orjson.dumps(metadata))
+        orjson.dumps([document_id, title, text])
     except orjson.JSONEncodeError as error:
-        raise InvalidInput(f"{item}.metadata: {error}.", item=f"{item}.metadata") from error
-    if size > _MAX_METADATA_BYTES:
+        raise InvalidInput(
+            f"{item} cannot be stored: its texts must be valid Unicode, and its whole numbers have "
+            "at most 64 bits.",
+            item=item,
+        ) from error
+    if metadata_bytes > _MAX_METADATA_BYTES:
         raise InvalidInput(
             f"{item}.metadata is larger than {_MAX_METADATA_BYTES:,} bytes: put text in the text.",
             item=f"{item}.metadata",
         )
     return Document(document_id or _digest(title, text, metadata)[:32], text, title, metadata)
+
+
+def _is_scalar(value: object) -> bool:
+    return isinstance(value, Scalar) and not (isinstance(value, float) and not math.isfinite(value))
 
 
 def check_collection_name(name: str) -> str:

@@ -266,7 +266,9 @@ class LocalCollection:
         identity = self._embedder.identity
         with self._leased():
             serving = self._store.serving()
-            if serving is not None and serving.identity != identity:
+            if serving is None or serving.identity == identity:
+                self._store.stop_building()
+            else:
                 self._store.begin_building(identity)
                 self._build(progress)
             while self._store.drop_unserved(_DROP_BATCH):
@@ -300,6 +302,8 @@ class LocalCollection:
             ranking = [row for row in ranking if similarities[row[0]] >= query.min_score]
         page = ranking[query.offset : need]
         documents = self._store.documents_of([document for document, _ in page])
+        # What was replaced or removed since it was found has no passage of that number any more.
+        still = self._store.places([matches[document].passage for document in documents])
         return [
             Hit(
                 documents[document],
@@ -308,8 +312,7 @@ class LocalCollection:
                 matches[document].place,
             )
             for document, score in page
-            # Without those that were removed since they were found.
-            if document in documents
+            if document in documents and matches[document].passage in still
         ]
 
     def _nearest(self, vector: Vectors, count: int, among: Ids | None) -> list[tuple[int, float]]:
