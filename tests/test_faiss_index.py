@@ -15,6 +15,7 @@ import pytest
 from memory_source import MemorySource
 from running_service import wait_until
 
+from inference.corpus import segment
 from inference.corpus.base import Ids
 from inference.corpus.faiss_index import Publisher, VectorIndex
 from inference.corpus.store import Store
@@ -173,7 +174,9 @@ def test_vectors_of_passages(source: MemorySource, index: VectorIndex) -> None:
 
 
 @pytest.fixture
-def graph(source: MemorySource, index: VectorIndex) -> VectorIndex:
+def graph(source: MemorySource, index: VectorIndex, monkeypatch: pytest.MonkeyPatch) -> VectorIndex:
+    """A graph that is quick to build, and that pays with fewer candidates than a large one."""
+    monkeypatch.setattr(segment, "EF_SEARCH", 64)
     source.add(clustered(3000))
     assert index.publish()
     assert index.kind == "hnsw"

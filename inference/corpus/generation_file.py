@@ -20,7 +20,7 @@ Progress = Callable[[int, int], None]
 
 # Chosen by benchmarks/vector_search.py with EF_SEARCH.
 NEIGHBOURS = 16
-EF_CONSTRUCTION = 100
+EF_CONSTRUCTION = 200
 
 # Rows added between two reports of progress.
 _STEP = 2_000

@@ -20,7 +20,7 @@ Rows = npt.NDArray[np.int64]
 
 # Least candidates that a search in the graph keeps: chosen by benchmarks/vector_search.py for a
 # recall@10 of 0.98 at a million passages.
-EF_SEARCH = 128
+EF_SEARCH = 192
 
 # What a candidate in the graph costs, in rows of an exact search: its neighbours are looked at,
 # which lie all over memory.
