@@ -20,6 +20,7 @@ from inference.corpus.base import Ids
 from inference.corpus.faiss_index import Publisher, VectorIndex
 from inference.corpus.store import Store
 from inference.corpus.vector_source import Changes, Mark
+from inference.errors import Conflict
 from inference.similarity import Vectors, normalize
 
 DIM = 32
@@ -328,6 +329,8 @@ def test_other_space_starts_over(source: MemorySource, index: VectorIndex) -> No
     assert len(index.search(query, 5)[0]) == 0
     source.add(unit(100, seed=1, dimension=16))
     assert index.search(query, 5)[0].tolist() == expected(source, query, 5)
+    with pytest.raises(Conflict, match="another model"):
+        index.search(unit(1)[0], 5)
     assert index.publish()
     assert index.search(query, 5)[0].tolist() == expected(source, query, 5)
     assert files(index) == [".faiss", ".lock"]

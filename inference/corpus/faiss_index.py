@@ -32,6 +32,7 @@ from inference.corpus.generation_file import (
 )
 from inference.corpus.segment import Segment, best, faiss
 from inference.corpus.vector_source import Generation, Mark, VectorSource
+from inference.errors import Conflict
 from inference.similarity import Vectors
 
 log = logging.getLogger(__name__)
@@ -132,11 +133,20 @@ class VectorIndex:
         Returns:
             Numbers of passages and cosines, best first, ties by number; ``count`` of them if there
             are so many.
+
+        Raises:
+            Conflict: the vectors have another dimension than the query.
         """
         snapshot = self._current()
         if snapshot.space is None or count < 1:
             return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32)
         query = np.ascontiguousarray(query, dtype=np.float32)
+        if query.shape != snapshot.delta.vectors.shape[1:]:
+            # Another process has put vectors of another model in the place of these just now.
+            raise Conflict(
+                "The collection's vectors are of another model now: load that one, or embed the "
+                "collection anew with ssang collections reembed."
+            )
         if among is not None and (np.diff(among) <= 0).any():
             among = np.unique(among)
         found = [
