@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import requests
@@ -224,6 +225,18 @@ def test_a_document_is_taken_out_once(client: FlaskClient, faq: str) -> None:
     assert client.get(f"{faq}/documents/card/lost").status_code == 404
     hits = client.post(f"{faq}/search", json={"query": "카드를 잃어버렸어요"}).get_json()["hits"]
     assert "card/lost" not in [hit["document"]["id"] for hit in hits]
+
+
+@pytest.mark.parametrize(
+    "given", ["/a", "a/", "a//b", "//", "https://a.example/?q=1#b", "50%2F", ".."]
+)
+def test_an_id_may_hold_anything_visible(client: FlaskClient, faq: str, given: str) -> None:
+    documents = [{"id": given, "text": "이것"}, {"id": given.strip("/") + "x", "text": "저것"}]
+    client.post(f"{faq}/documents", json={"documents": documents})
+    url = f"{faq}/documents/{quote(given, safe='')}"
+    assert client.get(url).get_json()["text"] == "이것"
+    assert client.delete(url).status_code == 204
+    assert client.get(url).status_code == 404
 
 
 # Search

@@ -3,6 +3,7 @@
 The service embeds, stores and searches; this only asks it: ``pip install "ssang[langchain]"``.
 """
 
+import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
@@ -173,6 +174,13 @@ class SsangVectorStore(VectorStore):
         """The ``k`` nearest documents with their cosines, those below 0 made 0."""
         found = self.similarity_search_with_score(query, k, **{**kwargs, "mode": "vector"})
         return [(document, max(score, 0.0)) for document, score in found]
+
+    async def _asimilarity_search_with_relevance_scores(
+        self, query: str, k: int = 4, **kwargs: Any
+    ) -> list[tuple[Document, float]]:
+        return await asyncio.to_thread(
+            self._similarity_search_with_relevance_scores, query, k, **kwargs
+        )
 
     def _search(
         self,

@@ -6,8 +6,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from flask import Response, request
+from flask.blueprints import BlueprintSetupState
 from flask_openapi import APIBlueprint, Tag
 from werkzeug.exceptions import UnsupportedMediaType
+from werkzeug.routing import PathConverter
 
 from inference import metrics
 from inference.corpus.base import (
@@ -84,6 +86,19 @@ collections = APIBlueprint(
 )
 
 
+class _IdConverter(PathConverter):
+    """An id with slashes anywhere; ``path`` would redirect from a first one to another id."""
+
+    regex = ".+?"
+    part_isolating = False
+
+
+@collections.record_once
+def register_converter(state: BlueprintSetupState) -> None:
+    """Before the routes that need it."""
+    state.app.url_map.converters["id"] = _IdConverter
+
+
 @collections.get("", summary="List the collections", responses={200: CollectionsReply})
 def list_collections() -> Response:
     """All collections by name."""
@@ -156,7 +171,7 @@ def add_documents(path: CollectionPath) -> Response:
 
 
 @collections.get(
-    "/<name>/documents/<path:id>", summary="Show a document", responses={200: DocumentReply}
+    "/<name>/documents/<id:id>", summary="Show a document", responses={200: DocumentReply}
 )
 def show_document(path: DocumentPath) -> Response:
     """A document by its id."""
@@ -164,7 +179,7 @@ def show_document(path: DocumentPath) -> Response:
 
 
 @collections.delete(
-    "/<name>/documents/<path:id>", summary="Take a document out", responses={204: None}
+    "/<name>/documents/<id:id>", summary="Take a document out", responses={204: None}
 )
 def remove_document(path: DocumentPath) -> Response:
     """Takes a document out."""
