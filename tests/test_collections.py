@@ -54,13 +54,31 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("data")
 
 
+Create = Callable[..., Flask]
+
+
 @pytest.fixture(scope="module")
-def app(app: Flask, engine: Engine, data_dir: Path) -> Iterator[Flask]:
+def create() -> Iterator[Create]:
+    """Makes applications around an engine, with settings as keyword arguments."""
+    made: list[Flask] = []
+
+    def create(engine: Engine, **settings: Any) -> Flask:
+        made.append(create_app(Settings(**settings), engine))
+        return made[-1]
+
+    yield create
+    for own in made:
+        own.extensions["ssang"].corpus.close()
+        if "ssang.async" in own.extensions:
+            own.extensions["ssang.async"].stop()
+
+
+@pytest.fixture(scope="module")
+def app(app: Flask, create: Create, engine: Engine, data_dir: Path) -> Flask:
     """The application with a data folder of its own."""
-    own = create_app(Settings(data_dir=str(data_dir), cors_origins=("https://a.example",)), engine)
+    own = create(engine, data_dir=str(data_dir), cors_origins=("https://a.example",))
     own.test_client_class = app.test_client_class
-    yield own
-    own.extensions["ssang"].corpus.close()
+    return own
 
 
 @pytest.fixture
@@ -203,7 +221,7 @@ def test_documents_are_listed_in_their_order_by_pages_and_filters(
     [
         ({"filter": "{"}, 400, None),
         ({"filter": "[]"}, 422, "filter"),
-        ({"filter": '{"views": {"above": 3}}'}, 422, "filter.views"),
+        ({"filter": '{"views": {"above": 3}}'}, 422, "filter"),
         ({"limit": 0}, 422, "limit"),
         ({"offset": -1}, 422, "offset"),
         ({"offset": 2**63}, 422, "offset"),
@@ -216,7 +234,7 @@ def test_lists_that_cannot_be_made(
     response = client.get(f"{faq}/documents", query_string=query)
     assert response.status_code == status
     if item:
-        assert response.get_json()["error"]["details"][0]["item"].startswith(item.split(".")[0])
+        assert response.get_json()["error"]["details"][0]["item"].startswith(item)
 
 
 def test_a_document_is_taken_out_once(client: FlaskClient, faq: str) -> None:
@@ -448,8 +466,8 @@ def test_an_error_in_the_middle_keeps_what_was_told(
     assert client.get(faq).status_code == 404
 
 
-def test_uploads_take_places_of_streams(engine: Engine, tmp_path: Path) -> None:
-    app = create_app(Settings(threads=8, data_dir=str(tmp_path)), engine)
+def test_uploads_take_places_of_streams(create: Create, engine: Engine, tmp_path: Path) -> None:
+    app = create(engine, threads=8, data_dir=str(tmp_path))
     client = app.test_client()
     url = "/api/collections/faq"
     client.put(url).close()
@@ -466,7 +484,6 @@ def test_uploads_take_places_of_streams(engine: Engine, tmp_path: Path) -> None:
     for _ in range(4):
         with _upload(client, url, CSV) as response:
             assert response.status_code == 200
-    app.extensions["ssang"].corpus.close()
 
 
 # Who may write
@@ -487,8 +504,8 @@ def test_a_form_of_another_site_is_refused(client: FlaskClient, faq: str) -> Non
     assert upload(**{"Sec-Fetch-Site": "same-origin"}) == 200
 
 
-def test_keys_guard_collections(engine: Engine, tmp_path: Path, app: Flask) -> None:
-    locked = create_app(Settings(data_dir=str(tmp_path), api_keys=("key",)), engine)
+def test_keys_guard_collections(create: Create, engine: Engine, tmp_path: Path, app: Flask) -> None:
+    locked = create(engine, data_dir=str(tmp_path), api_keys=("key",))
     locked.test_client_class = app.test_client_class
     client, key = locked.test_client(), {"X-API-Key": "key"}
     url = "/api/collections/faq"
@@ -497,7 +514,6 @@ def test_keys_guard_collections(engine: Engine, tmp_path: Path, app: Flask) -> N
     assert _upload(client, url, CSV).status_code == 401
     assert client.get(url).status_code == 401
     assert client.get(url, headers=key).get_json()["documents"] == 0
-    locked.extensions["ssang"].corpus.close()
 
 
 # Models and folders
@@ -518,9 +534,14 @@ def tiny_engine(tiny: Path) -> Iterator[Engine]:
 
 
 def test_vectors_of_another_model_are_a_conflict_that_names_the_mend(
-    app: Flask, client: FlaskClient, faq: str, data_dir: Path, tiny_engine: Engine
+    app: Flask,
+    client: FlaskClient,
+    create: Create,
+    faq: str,
+    data_dir: Path,
+    tiny_engine: Engine,
 ) -> None:
-    other = create_app(Settings(data_dir=str(data_dir)), tiny_engine)
+    other = create(tiny_engine, data_dir=str(data_dir))
     other.test_client_class = app.test_client_class
     theirs = other.test_client()
     info = theirs.get(faq).get_json()
@@ -537,28 +558,28 @@ def test_vectors_of_another_model_are_a_conflict_that_names_the_mend(
     assert _lines(_upload(theirs, faq, CSV))[-1]["error"]["code"] == "conflict"
     words = theirs.post(f"{faq}/search", json={"query": "카드", "mode": "keyword"}).get_json()
     assert words["hits"][0]["document"]["id"] == "card/lost"
-    other.extensions["ssang"].corpus.close()
 
 
-def test_nothing_is_written_before_a_collection_is_made(engine: Engine, tmp_path: Path) -> None:
+def test_nothing_is_written_before_a_collection_is_made(
+    create: Create, engine: Engine, tmp_path: Path
+) -> None:
     folder = tmp_path / "later"
-    app = create_app(Settings(data_dir=str(folder)), engine)
+    app = create(engine, data_dir=str(folder))
     collections = folder / "collections"
     with app.test_client().get("/api/collections") as response:
         assert response.get_json() == {"collections": []}
     assert not collections.exists()
     app.test_client().put("/api/collections/faq").close()
     assert collections.exists()
-    app.extensions["ssang"].corpus.close()
 
 
 def test_a_folder_that_cannot_be_written_stops_collections_alone(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    create: Create, engine: Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     home = tmp_path / "home"
     home.write_text("a file, below which there is nothing")
     monkeypatch.setenv("XDG_DATA_HOME", str(home))
-    client = create_app(Settings(), engine).test_client()
+    client = create(engine).test_client()
     with client.put("/api/collections/faq") as response:
         assert response.status_code == 409
         assert "--data-dir" in response.get_json()["error"]["message"]
@@ -567,10 +588,10 @@ def test_a_folder_that_cannot_be_written_stops_collections_alone(
 
 
 def test_a_cluster_s_password_is_told_to_nobody(
-    engine: Engine, caplog: pytest.LogCaptureFixture
+    create: Create, engine: Engine, caplog: pytest.LogCaptureFixture
 ) -> None:
     address = "opensearch+http://user:pass-of-cluster@127.0.0.1:9"
-    app = create_app(Settings(corpus=address), engine)
+    app = create(engine, corpus=address)
     client = app.test_client()
     caplog.set_level("DEBUG")
     with client.get("/api/info") as info, client.get("/api/collections") as response:
@@ -579,7 +600,6 @@ def test_a_cluster_s_password_is_told_to_nobody(
             as_text=True
         )
     assert "pass-of-cluster" not in caplog.text
-    app.extensions["ssang"].corpus.close()
 
 
 def test_metrics_and_the_log_tell_numbers_and_no_text(
