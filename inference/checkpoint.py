@@ -16,7 +16,7 @@ from typing import Any, Literal, NamedTuple
 
 from inference.errors import InvalidInput
 from inference.reference import find_model
-from inference.similarity import Thresholds
+from inference.similarity import Nearness, Thresholds
 from inference.weights import check_weights
 
 Kind = Literal["query", "document"]
@@ -54,6 +54,9 @@ _NO_LIMIT = 1_000_000
 
 # Used where neither the model nor the tokenizer knows a limit, as with relative positions.
 _DEFAULT_MAX_TOKENS = 512
+
+# For models that nobody calibrated on questions and the documents that answer them.
+_ANSWER_MARGIN = 0.1
 
 
 class Pooling(StrEnum):
@@ -101,6 +104,7 @@ class Checkpoint:
         max_tokens: most tokens of a text, special tokens included.
         pad_id: token id that fills shorter texts, as the model itself counts it.
         thresholds: calibrated cosines of ``ssang.json``, or the fallbacks.
+        nearness: calibrated bounds of ``ssang.json`` for sources of answers, or the fallbacks.
         warnings: what had to be assumed, one sentence each.
     """
 
@@ -115,6 +119,7 @@ class Checkpoint:
     max_tokens: int
     pad_id: int
     thresholds: Thresholds
+    nearness: Nearness
     warnings: tuple[str, ...] = ()
 
     @cached_property
@@ -167,6 +172,7 @@ def read_checkpoint(name: str, path: Path) -> Checkpoint:
         max_tokens=_max_tokens(transformer_path, config),
         pad_id=pad_id if isinstance(pad_id, int) else 0,
         thresholds=read_thresholds(path),
+        nearness=read_nearness(path),
         warnings=warnings,
     )
 
@@ -357,6 +363,30 @@ def read_thresholds(path: Path) -> Thresholds:
             "medium no more than high."
         )
     return thresholds
+
+
+def read_nearness(path: Path) -> Nearness:
+    """The calibrated ``answer_floor`` and ``answer_margin`` of a folder's ``ssang.json``.
+
+    Without a floor it is the threshold of ``medium``, from which two texts are related.
+
+    Raises:
+        InvalidInput: they are no cosine and no distance of two.
+    """
+    settings = _read_json(path / "ssang.json")
+    try:
+        floor = float(settings.get("answer_floor", read_thresholds(path).medium))
+        margin = float(settings.get("answer_margin", _ANSWER_MARGIN))
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(
+            f"{path / 'ssang.json'}: answer_floor and answer_margin must be numbers."
+        ) from error
+    if not (-1 <= floor <= 1 and 0 <= margin <= 2):
+        raise InvalidInput(
+            f"{path / 'ssang.json'}: answer_floor must be a cosine from -1 to 1, and answer_margin "
+            "from 0 to 2."
+        )
+    return Nearness(floor, margin)
 
 
 def read_no_answer_threshold(path: Path) -> float | None:

@@ -4,10 +4,16 @@ import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 
-from inference.checkpoint import Checkpoint, open_checkpoint, read_checkpoint, read_thresholds
+from inference.checkpoint import (
+    Checkpoint,
+    open_checkpoint,
+    read_checkpoint,
+    read_nearness,
+    read_thresholds,
+)
 from inference.errors import InvalidInput
 from inference.reference import find_model
-from inference.similarity import Thresholds
+from inference.similarity import Nearness, Thresholds
 
 _TOWERS = ("query_encoder", "document_encoder")
 
@@ -21,12 +27,14 @@ class Model:
         query: the checkpoint that reads queries.
         document: the checkpoint that reads documents; the same object for a model with one tower.
         thresholds: calibrated cosines, or the fallbacks.
+        nearness: calibrated bounds for sources of answers, or the fallbacks.
     """
 
     name: str
     query: Checkpoint
     document: Checkpoint
     thresholds: Thresholds
+    nearness: Nearness
 
     @property
     def has_two_towers(self) -> bool:
@@ -67,19 +75,25 @@ def open_model(reference: str, *, query: str = "", document: str = "") -> Model:
         if not (query and document):
             raise InvalidInput("Two towers need both a query model and a document model.")
         left, right = open_checkpoint(query), open_checkpoint(document)
-        return _two_towers(f"{left.name}+{right.name}", left, right, right.thresholds)
+        return _two_towers(
+            f"{left.name}+{right.name}", left, right, right.thresholds, right.nearness
+        )
     name, path = find_model(reference)
     if all((path / tower).is_dir() for tower in _TOWERS):
         left, right = (read_checkpoint(tower, path / tower) for tower in _TOWERS)
-        return _two_towers(name, left, right, read_thresholds(path))
+        return _two_towers(name, left, right, read_thresholds(path), read_nearness(path))
     checkpoint = read_checkpoint(name, path)
-    return Model(name, checkpoint, checkpoint, checkpoint.thresholds)
+    return Model(name, checkpoint, checkpoint, checkpoint.thresholds, checkpoint.nearness)
 
 
 def _two_towers(
-    name: str, query: Checkpoint, document: Checkpoint, thresholds: Thresholds
+    name: str,
+    query: Checkpoint,
+    document: Checkpoint,
+    thresholds: Thresholds,
+    nearness: Nearness,
 ) -> Model:
     """A model of two checkpoints, or of one where both hold the same files."""
     if query.content_hash == document.content_hash:
         query = document
-    return Model(name, query, document, thresholds)
+    return Model(name, query, document, thresholds, nearness)

@@ -23,6 +23,19 @@ class Thresholds:
     binary: float = 0.60
 
 
+@dataclass(frozen=True)
+class Nearness:
+    """Which documents count as near a question, by the cosine of their best passage.
+
+    Attributes:
+        floor: least cosine of any that does.
+        margin: how far below the nearest one others may be.
+    """
+
+    floor: float
+    margin: float
+
+
 def cosine(left: Vectors, right: Vectors) -> Vectors:
     """Cosine of each row of ``left`` (n, d) with the same row of ``right`` (n, d), shape (n,).
 

@@ -17,7 +17,7 @@ from tiny_model import (
 from inference.checkpoint import Checkpoint, Pooling, open_checkpoint
 from inference.errors import InvalidInput, NotFound
 from inference.reference import embedded_models
-from inference.similarity import Thresholds
+from inference.similarity import Nearness, Thresholds
 
 
 @pytest.fixture(scope="module")
@@ -347,4 +347,5 @@ def _unopened(model: Path) -> Checkpoint:
         lowercase=False,
         pad_id=0,
         thresholds=Thresholds(),
+        nearness=Nearness(0.6, 0.1),
     )

@@ -19,6 +19,7 @@ from webapp.reply import encode_json
 from webapp.service import current_service
 
 NDJSON = "application/x-ndjson"
+EVENTS = "text/event-stream"
 
 HEARTBEAT_S = 10.0
 
@@ -29,6 +30,7 @@ _AHEAD = 2
 _POLL_S = 0.1
 
 T = TypeVar("T")
+Failure = Callable[[Exception], bytes]
 
 
 def pump(
@@ -144,12 +146,41 @@ def taken_over(file: FileStorage) -> Iterator[IO[bytes]]:
 
 def lines_reply(lines: Lines, upload: IO[bytes]) -> Response:
     """An answer whose lines are made of an upload while they are sent."""
-    body = pump(_told(lines), lines.heartbeat, interval_s=HEARTBEAT_S)
-    response = Response(body, content_type=f"{NDJSON}; charset=utf-8")
-    # nginx would otherwise collect the lines.
-    response.headers["X-Accel-Buffering"] = "no"
+    response = _reply(lines, lambda error: json_line({"error": error_body(error)}), NDJSON)
     response.call_on_close(upload.close)
     return response
+
+
+class Events(Lines, Protocol):
+    """An answer of server-sent events, each a piece or several together."""
+
+    def failure(self, error: Exception) -> bytes:
+        """The last event of an answer that an error ends."""
+
+
+def events_reply(events: Events) -> Response:
+    """An answer whose events are made while they are sent."""
+    return _reply(events, events.failure, EVENTS)
+
+
+def event(name: str, value: Mapping[str, Any]) -> bytes:
+    """A server-sent event.
+
+    https://html.spec.whatwg.org/multipage/server-sent-events.html
+
+    >>> event("text", {"text": 1})
+    b'event: text\\ndata: {"text":1}\\n\\n'
+    """
+    return b"event: " + name.encode() + b"\n" + data(value)
+
+
+def data(value: Mapping[str, Any]) -> bytes:
+    """A server-sent event without a name."""
+    return b"data: " + encode_json(value) + b"\n\n"
+
+
+COMMENT = b":\n\n"
+"""What clients of server-sent events pass over; it fills silences."""
 
 
 def json_line(value: Mapping[str, Any]) -> bytes:
@@ -157,14 +188,22 @@ def json_line(value: Mapping[str, Any]) -> bytes:
     return encode_json(value) + b"\n"
 
 
-def _told(lines: Lines) -> Generator[bytes]:
-    """The lines, of which an error makes a last one."""
+def _reply(lines: Lines, failure: Failure, media_type: str) -> Response:
+    body = pump(_told(lines, failure), lines.heartbeat, interval_s=HEARTBEAT_S)
+    response = Response(body, content_type=f"{media_type}; charset=utf-8")
+    # nginx would otherwise collect the pieces.
+    response.headers["X-Accel-Buffering"] = "no"
+    return response
+
+
+def _told(lines: Lines, failure: Failure) -> Generator[bytes]:
+    """The pieces, of which an error makes a last one."""
     outcome = "client left"
     try:
         yield from lines.pieces()
         outcome = "complete"
     except Exception as error:
         outcome = "failed"
-        yield json_line({"error": error_body(error)})
+        yield failure(error)
     finally:
         lines.observe(outcome)
