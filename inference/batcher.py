@@ -79,6 +79,7 @@ class Batcher(Generic[Model]):
         self._max_waiting_tokens = max_waiting_tokens
         self._hang_timeout_s = hang_timeout_s
         self._model: Model | None = None
+        self._loading_ended = threading.Event()
         self._thread: threading.Thread | None = None
         self._watcher: threading.Thread | None = None
         self._changed = threading.Condition()
@@ -96,6 +97,10 @@ class Batcher(Generic[Model]):
         self._start_model_thread()
         self._watcher = threading.Thread(target=self._watch, name="model-watch", daemon=True)
         self._watcher.start()
+
+    def wait_until_loaded(self, timeout_s: float) -> None:
+        """Returns when the model is loaded or has failed, or after so many seconds."""
+        self._loading_ended.wait(timeout_s)
 
     def close(self) -> None:
         """Takes no more work, and returns when what waits is done, or after a few seconds.
@@ -220,6 +225,8 @@ class Batcher(Generic[Model]):
         except BaseException:
             log.exception("the model's thread died")
             self._restart()
+        finally:
+            self._loading_ended.set()
 
     def _load_model(self) -> bool:
         try:
@@ -233,6 +240,7 @@ class Batcher(Generic[Model]):
             self._life.fail(Failure(reason, while_loading=True))
             return False
         self._life.become_ready()
+        self._loading_ended.set()
         log.info("model ready")
         return True
 

@@ -5,21 +5,20 @@ softmax over starts and one over ends, so that their spans can be compared; of o
 span has the score that transformers' question-answering pipeline gives it.
 """
 
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from inference.batcher import Batcher
-from inference.checkpoint import Checkpoint, read_checkpoint, read_no_answer_threshold
-from inference.errors import EmptyInput, InvalidInput, NotFound
+from inference.errors import EmptyInput, InvalidInput
 from inference.job import Job, Row, Usage
 from inference.lifecycle import Failure, State
-from inference.reference import embedded_readers, find_model
+from inference.reader_model import ReaderModel
 from inference.result import Timing
 from inference.spans import best_spans
 from inference.tokenizer import PairWindow, Tokenizer
@@ -32,47 +31,8 @@ _SPANS_A_WINDOW = 20
 
 MAX_ANSWERS = 20
 
-# Longer windows cost more than they tell.
-_WINDOW_TOKENS = 384
-
 _SLICE_WINDOWS = 16
 _SLICES_AHEAD = 2
-
-
-@dataclass(frozen=True)
-class ReaderModel:
-    """A reader's files.
-
-    Attributes:
-        checkpoint: architecture, tokenizer and weights.
-        lightning: a file of PyTorch Lightning whose weights take the place of the others.
-        no_answer_threshold: calibrated log-odds of no answer, beyond which there is none.
-    """
-
-    checkpoint: Checkpoint
-    lightning: Path | None
-    no_answer_threshold: float | None
-
-    @property
-    def name(self) -> str:
-        return self.lightning.stem if self.lightning else self.checkpoint.name
-
-
-@dataclass(frozen=True)
-class ReaderLimits:
-    """How a reader reads, in tokens; the names are those of SQuAD's scripts.
-
-    Attributes:
-        max_seq_length: of a window with its question; 0 takes what the model reads, up to 384.
-        max_query_length: of a question; longer ones are cut.
-        max_answer_length: of an answer.
-        doc_stride: from the start of a window to the start of the next.
-    """
-
-    max_seq_length: int = 0
-    max_query_length: int = 64
-    max_answer_length: int = 30
-    doc_stride: int = 128
 
 
 @dataclass(frozen=True)
@@ -112,52 +72,25 @@ class Answers:
     timing: Timing
 
 
-def open_reader(reference: str, *, lightning: str = "", base: str = "") -> ReaderModel:
-    """Finds, reads and checks a reader.
-
-    Args:
-        reference: an embedded reader, a folder, a ``model.tar.gz`` or a hub id.
-        lightning: a ``.ckpt`` of PyTorch Lightning instead.
-        base: the model that it was fine-tuned from, by any of the above.
-
-    Raises:
-        NotFound: there is no such model.
-        InvalidInput: its files are missing or damaged.
-    """
-    if not lightning:
-        checkpoint = read_checkpoint(*find_model(reference, embedded_readers()))
-        return ReaderModel(checkpoint, None, read_no_answer_threshold(checkpoint.path))
-    if not base:
-        raise InvalidInput(
-            "A reader's checkpoint needs the model that it was fine-tuned from: give reader_base.",
-            item="reader_base",
-        )
-    if not Path(lightning).is_file():
-        raise NotFound(f"There is no file '{lightning}'.", item="reader_checkpoint")
-    return ReaderModel(read_checkpoint(*find_model(base)), Path(lightning), None)
-
-
 class Reader:
     """Answers questions from texts with one model. Any thread may call it.
 
+    The model is loaded for the first question, unless :meth:`start` was called before; questions
+    wait for it.
+
     Args:
         model: its files.
-        limits: how it reads.
         no_answer_threshold: log-odds of no answer against the best one beyond which there is none;
             None takes the model's, and without that the best one always counts.
         device, precision, threads: as in :func:`inference.encoders.load_encoder`.
         max_waiting_tokens, hang_timeout_s: as in :class:`inference.batcher.Batcher`.
         deadline_s: seconds within which each part of a request must have started.
-
-    Raises:
-        InvalidInput: limits that leave no room for a context.
     """
 
     def __init__(
         self,
         model: ReaderModel,
         *,
-        limits: ReaderLimits | None = None,
         no_answer_threshold: float | None = None,
         device: str = "auto",
         precision: str = "auto",
@@ -167,8 +100,6 @@ class Reader:
         hang_timeout_s: float = 120.0,
     ) -> None:
         self.model = model
-        self._limits = limits or ReaderLimits()
-        self._max_tokens = _window_tokens(self._limits, model.checkpoint)
         self._threshold = (
             model.no_answer_threshold if no_answer_threshold is None else no_answer_threshold
         )
@@ -192,10 +123,15 @@ class Reader:
         self._batcher: Batcher[TorchReader] = Batcher(
             load, max_waiting_tokens=max_waiting_tokens, hang_timeout_s=hang_timeout_s
         )
+        self._starting = threading.Lock()
+        self._is_started = False
 
     def start(self) -> None:
-        """Starts to load the model, in a thread of its own; returns at once."""
-        self._batcher.start()
+        """Starts to load the model, in a thread of its own, if nobody has; returns at once."""
+        with self._starting:
+            if not self._is_started:
+                self._is_started = True
+                self._batcher.start()
 
     def close(self) -> None:
         """Takes no more work, and returns when what waits is done, or after a few seconds."""
@@ -215,10 +151,13 @@ class Reader:
         Raises:
             EmptyInput: the question or a document is empty.
             InvalidInput: more answers are asked for than are given.
-            ModelUnavailable: the model is still loading, or has failed.
+            ModelUnavailable: the model is not loaded by the deadline, or has failed.
+            Overloaded, DeadlineExceeded: it has no time for this.
         """
         _check(question, documents, n_best)
-        # Where the model is not loaded yet, there is no tokenizer either.
+        self.start()
+        self._batcher.wait_until_loaded(self._deadline_s)
+        # Where the model is not loaded, there is no tokenizer either.
         _ = self._batcher.model
         timing = Timing()
         began = time.perf_counter()
@@ -243,15 +182,16 @@ class Reader:
     ) -> tuple[list[int], list[PairWindow]]:
         """The windows of all documents, and the document of each; blank ones are left out."""
         assert self._tokenizer is not None
+        limits = self.model.limits
         owners: list[int] = []
         windows: list[PairWindow] = []
         for index, document in enumerate(documents):
             found = self._tokenizer.pair_windows(
                 question,
                 document,
-                max_tokens=self._max_tokens,
-                max_question_tokens=self._limits.max_query_length,
-                step=self._limits.doc_stride,
+                max_tokens=limits.max_seq_length,
+                max_question_tokens=limits.max_query_length,
+                step=limits.doc_stride,
             )
             found = [window for window in found if window.spans]
             owners += [index] * len(found)
@@ -302,7 +242,7 @@ class Reader:
         found: list[Answer] = []
         for owner, window, (starts, ends) in zip(owners, windows, readable, strict=True):
             for span in best_spans(
-                starts, ends, longest=self._limits.max_answer_length, count=_SPANS_A_WINDOW
+                starts, ends, longest=self.model.limits.max_answer_length, count=_SPANS_A_WINDOW
             ):
                 start, end = window.spans[span.start][0], window.spans[span.end][1]
                 score = float(np.exp(span.score - normaliser))
@@ -347,17 +287,3 @@ def _check(question: str, documents: Sequence[str], n_best: int) -> None:
         )
     if not 1 <= n_best <= MAX_ANSWERS:
         raise InvalidInput(f"n_best must be from 1 to {MAX_ANSWERS}.", item="n_best")
-
-
-def _window_tokens(limits: ReaderLimits, checkpoint: Checkpoint) -> int:
-    most = checkpoint.max_tokens
-    tokens = limits.max_seq_length or min(most, _WINDOW_TOKENS)
-    # Question, separators, and some of the text.
-    least = limits.max_query_length + 16
-    if not least <= tokens <= most:
-        raise InvalidInput(
-            f"max_seq_length must be from {least} (max_query_length and room for a text) to "
-            f"{most}, what the reader reads; it is {tokens}.",
-            item="max_seq_length",
-        )
-    return tokens

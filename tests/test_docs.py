@@ -20,7 +20,7 @@ def _read(name: str) -> str:
 
 
 def _default(value: Any) -> str:
-    if value in ("", ()):
+    if value in ("", (), None):
         return ""
     return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
 

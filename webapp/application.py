@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from inference.engine import Engine
 from inference.errors import ModelUnavailable
 from inference.model import Model, open_model
+from inference.reader import Reader
 from inference.resource import locate
 from inference.user_code import open_served
 from inference.user_model import UserModel
@@ -21,6 +22,7 @@ from webapp.invocation import default_handlers
 from webapp.observation import register_observation
 from webapp.parsing import Request, describe_validation_error
 from webapp.proxy import behind_proxy
+from webapp.reader import open_served_reader
 from webapp.reply import TRUNCATED_HEADER
 from webapp.routes.api import api
 from webapp.routes.cohere import cohere
@@ -76,8 +78,9 @@ def build_app(settings: Settings | None, engine: Engine | None) -> Flask:
 def _create_service(settings: Settings, engine: Engine | None) -> Service:
     """The service around a given engine, or around what the settings name, which starts to load."""
     streams = StreamPlaces(max_requests(settings.threads) // 2)
+    reader = create_reader(settings)
     if engine is not None:
-        return Service(settings, engine, streams)
+        return Service(settings, engine, streams, reader)
     served = open_served(
         settings.model,
         query=settings.query_model,
@@ -87,7 +90,7 @@ def _create_service(settings: Settings, engine: Engine | None) -> Service:
     if served.model is not None:
         engine = create_engine(settings, model=served.model)
         engine.start()
-    service = Service(settings, engine, streams)
+    service = Service(settings, engine, streams, reader)
     if served.program is not None:
         service.user_model = UserModel(
             served.program,
@@ -126,6 +129,27 @@ def create_engine(
         dimensions=settings.dimensions,
         max_answer_values=settings.max_answer_values,
         slices_ahead=slices_ahead,
+    )
+
+
+def create_reader(settings: Settings) -> Reader | None:
+    """A reader as the settings say, whose model is not loaded yet; None without one.
+
+    Raises:
+        NotFound, InvalidInput: there is no such reader, or it cannot be used.
+    """
+    model = open_served_reader(settings)
+    if model is None:
+        return None
+    return Reader(
+        model,
+        no_answer_threshold=settings.no_answer_threshold,
+        device=settings.device,
+        precision=settings.precision,
+        threads=settings.compute_threads,
+        max_waiting_tokens=settings.max_waiting_tokens,
+        deadline_s=settings.deadline_s,
+        hang_timeout_s=settings.hang_timeout_s,
     )
 
 

@@ -27,6 +27,7 @@ from webapp.capacity import (
     let_idle_threads_sleep,
 )
 from webapp.log import logging_config
+from webapp.reader import open_served_reader
 from webapp.settings import Settings, environment_name, read_settings
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def _ending_with_a_sentence() -> Iterator[None]:
 
 
 def _read() -> tuple[Settings, Served]:
-    """The settings, and the model's files, checked."""
+    """The settings, and the model's files, checked, as are the reader's."""
     settings = read_settings()
     served = open_served(
         settings.model,
@@ -60,6 +61,7 @@ def _read() -> tuple[Settings, Served]:
         document=settings.document_model,
         program=settings.program,
     )
+    open_served_reader(settings)
     return settings, served
 
 

@@ -11,6 +11,7 @@ from inference.corpus.base import Corpus
 from inference.engine import Engine
 from inference.errors import ModelUnavailable, NotFound
 from inference.lifecycle import Failure, State
+from inference.reader import Reader
 from inference.user_model import UserModel
 from webapp.admission import StreamPlaces
 from webapp.corpus import create_corpus
@@ -27,6 +28,8 @@ class Service:
         settings: as read at the start.
         encoder: the loaded, or loading, model; None where only a user's code answers.
         streams: places for answers that are sent while they are made.
+        answerer: the model that answers questions, loaded for the first one; None where answers are
+            turned off.
         user_model: a user's code that answers invocations in place of the engine.
         is_stopping: whether the process was told to stop; set by whoever runs it.
         started: when it was made, in Unix time (seconds).
@@ -35,6 +38,7 @@ class Service:
     settings: Settings
     encoder: Engine | None
     streams: StreamPlaces
+    answerer: Reader | None = None
     user_model: UserModel | None = None
     is_stopping: Callable[[], bool] = lambda: False
     started: float = field(default_factory=time.time)
@@ -54,6 +58,17 @@ class Service:
                 "only /invocations answers."
             )
         return self.encoder
+
+    @property
+    def reader(self) -> Reader:
+        """What answers questions.
+
+        Raises:
+            ModelUnavailable: answers are turned off.
+        """
+        if self.answerer is None:
+            raise ModelUnavailable("Answers are turned off here: start the service with a reader.")
+        return self.answerer
 
     @property
     def corpus(self) -> Corpus:
@@ -77,23 +92,24 @@ class Service:
     def on_failure(self, callback: Callable[[Failure], None]) -> None:
         """Calls ``callback`` once what answers invocations has failed for good.
 
-        A user's code may have a model of its own, and do without ours if that does not load.
+        A user's code may have a model of its own, and do without ours if that does not load. So
+        does the service without its reader.
         """
+        if self.answerer is not None:
+            self.answerer.on_failure(_unless_loading(callback))
         if self.user_model is None:
             self.engine.on_failure(callback)
             return
         self.user_model.on_failure(callback)
         if self.encoder is not None:
-            self.encoder.on_failure(
-                lambda failure: None if failure.while_loading else callback(failure)
-            )
+            self.encoder.on_failure(_unless_loading(callback))
 
     def close(self) -> None:
         """Takes no more work, and returns when what waits is done, or after a few seconds."""
         with self._opening:
             if self._corpus is not None:
                 self._corpus.close()
-        for model in (self.user_model, self.encoder):
+        for model in (self.user_model, self.answerer, self.encoder):
             if model is not None:
                 model.close()
 
@@ -117,6 +133,11 @@ class Service:
             raise NotFound(f"There is no such model here: ask for {served}.", item="model")
 
 
+def _unless_loading(callback: Callable[[Failure], None]) -> Callable[[Failure], None]:
+    """Hears only of models that worked before they failed."""
+    return lambda failure: None if failure.while_loading else callback(failure)
+
+
 def current_service() -> Service:
     """The service of the current application."""
     service: Service = current_app.extensions[_KEY]
@@ -131,3 +152,8 @@ def current_corpus() -> Corpus:
 def current_engine() -> Engine:
     """The engine of the current application."""
     return current_service().engine
+
+
+def current_reader() -> Reader:
+    """The reader of the current application."""
+    return current_service().reader

@@ -69,6 +69,13 @@ def _check_corpus(corpus: SecretStr) -> SecretStr:
     return corpus
 
 
+def _check_reader(reader: str) -> str:
+    if not reader:
+        # In the environment, what is empty counts as not set.
+        raise PydanticCustomError("reader", "Name a reader, or none to turn answers off")
+    return reader
+
+
 def _setting(name: str, default: Any, description: str, platform: str = "", **bounds: Any) -> Any:
     """A field that is also read from a name that platforms set, such as PORT."""
     alias = AliasChoices(PREFIX + name.upper(), platform)
@@ -104,6 +111,29 @@ class Settings(BaseSettings):
     )
     strict_model_names: bool = Field(
         False, description="404 for requests that name another model than the one loaded"
+    )
+    reader: Annotated[str, AfterValidator(_check_reader)] = Field(
+        "ko-reader",
+        description="model that answers questions: embedded, folder, model.tar.gz or hub id; none "
+        "turns answers off",
+    )
+    reader_checkpoint: str = Field(
+        "", description=".ckpt of PyTorch Lightning that takes the reader's place"
+    )
+    reader_base: str = Field(
+        "", description="model that reader_checkpoint was fine-tuned from: folder or hub id"
+    )
+    max_seq_length: int = Field(
+        0, ge=0, description="tokens the reader reads at once; 0 takes what it can, up to 384"
+    )
+    max_query_length: int = Field(64, ge=1, description="most tokens of a question")
+    max_answer_length: int = Field(30, ge=1, description="most tokens of an answer")
+    doc_stride: int = Field(
+        128, ge=1, description="tokens from one window of a long text to the next"
+    )
+    no_answer_threshold: float | None = Field(
+        None,
+        description="log-odds of no answer above which there is none; empty takes the reader's own",
     )
     host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 for all")
     port: int = _setting("port", 8000, "port to listen on", "PORT", ge=0, le=65535)
