@@ -10,20 +10,26 @@ from typing import Literal, NamedTuple
 from chromium import ARGS, find_chromium
 from playwright.sync_api import Browser, sync_playwright
 
+HEIGHT = 960
+
 
 class Shot(NamedTuple):
-    """A page, which of its examples to click, or that it is sent as it is, and what to wait for."""
+    """A page, which of its examples to click, or that it is sent as it is, and what to wait for.
+
+    ``height`` is that of the window where the page's answer begins far down.
+    """
 
     path: str
     example: int | None
     answer: str = "#output[aria-busy=false] #answer:not([hidden])"
+    height: int = HEIGHT
 
 
 class View(NamedTuple):
-    """A browser window and its reader."""
+    """A browser window, of a height of its own on a phone, and its reader."""
 
     width: int
-    height: int
+    height: int | None = None
     scheme: Literal["light", "dark"] = "light"
     locale: str = "ko-KR"
 
@@ -33,13 +39,14 @@ SHOTS = {
     "rank": Shot("/rank", 0),
     "heat-map": Shot("/rank", 1),
     "file": Shot("/file", 0),
+    "search": Shot("/chat", 0, height=1280),
     "invoke": Shot("/invoke", None, ".call--succeeded"),
 }
 
 VIEWS = {
-    "desktop": View(1280, 960),
-    "dark": View(1280, 960, "dark"),
-    "english": View(1280, 960, locale="en-US"),
+    "desktop": View(1280),
+    "dark": View(1280, scheme="dark"),
+    "english": View(1280, locale="en-US"),
     "phone": View(375, 812),
 }
 
@@ -53,7 +60,7 @@ def take(browser: Browser, url: str, folder: Path) -> None:
     for name, shot in SHOTS.items():
         for label, view in VIEWS.items():
             page = browser.new_page(
-                viewport={"width": view.width, "height": view.height},
+                viewport={"width": view.width, "height": view.height or shot.height},
                 color_scheme=view.scheme,
                 locale=view.locale,
                 reduced_motion="reduce",
@@ -69,6 +76,7 @@ def take(browser: Browser, url: str, folder: Path) -> None:
             path = folder / f"{name}-{label}.png"
             if label == "phone":
                 page.set_viewport_size({"width": view.width, "height": PHONE_HEIGHT})
+            if label == "phone" or shot.height > HEIGHT:
                 page.evaluate("scrollTo(0, 0)")
             page.screenshot(path=path)
             page.close()

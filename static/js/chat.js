@@ -118,11 +118,12 @@ async function search(signal) {
 
 function found(reply) {
   const from = state;
+  const leave = () => mend({ query: "" });
   const next = (offset) => {
     const { path, body } = requestOf(from, offset);
     return post(path, body);
   };
-  return renderHits(reply, { next, failed: (error) => output.showAlert(error), narrow });
+  return renderHits(reply, { next, failed: (error) => output.showAlert(error), narrow, leave });
 }
 
 /** What may bring more where nothing was found. */
@@ -136,8 +137,9 @@ function mendOf(mode) {
   return { reason: words.try_words, mends: [] };
 }
 
+/** Follows a button of the answer, which goes; the focus must not go with it. */
 function mend(changes) {
-  field.focus(); // The button that was pressed goes.
+  field.focus();
   go(changes);
 }
 

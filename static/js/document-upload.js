@@ -39,7 +39,9 @@ export class DocumentUpload {
       if (this.#field.file) this.open(true);
     });
     // The form may be closed when files are dropped on the page, and says what is wrong with them.
-    document.addEventListener("drop", () => this.open(true));
+    document.addEventListener("drop", ({ dataTransfer }) => {
+      if (dataTransfer?.types.includes("Files")) this.open(true);
+    });
     addEventListener("beforeunload", (event) => {
       if (this.#running) event.preventDefault(); // The browser asks whether to leave what is not finished.
     });

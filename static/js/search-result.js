@@ -14,9 +14,9 @@ export const PAGE_SIZE = 10;
  * The panel of a reply.
  *
  * `next(offset)` asks for the reply that begins there, `failed(error)` hears that none came, `narrow(key, value)` adds a
- * condition.
+ * condition, and `leave()` ends the search.
  */
-export function renderHits(reply, { next, failed, narrow }) {
+export function renderHits(reply, { next, failed, narrow, leave }) {
   const list = el("ol", { class: "ranking" });
   const page = ({ hits, mode }, offset) => ({
     items: hits.map((hit, index) => row(offset + index + 1, hit, mode, narrow)),
@@ -27,7 +27,9 @@ export function renderHits(reply, { next, failed, narrow }) {
   const [{ document }] = reply.hits;
   const { embed, search } = reply.timing_ms;
   const node = el("section", { class: "panel", "aria-label": words.results_heading },
-    el("h2", { class: "panel__heading" }, words.results_heading),
+    el("div", { class: "panel__head" },
+      el("h2", { class: "panel__heading" }, words.results_heading),
+      actionButton("text-button", words.all_documents, leave)),
     list,
     remote.more,
     facts([words.found_by, words.modes[reply.mode]], [messages.result.time, duration({ total: embed + search })]));
@@ -37,16 +39,18 @@ export function renderHits(reply, { next, failed, narrow }) {
 
 /** What to do where nothing was found; `mends` are the buttons that do it: `[label, act]`. */
 export function renderNothing({ reason, mends }) {
-  const buttons = mends.map(([label, act]) => {
-    const button = el("button", { class: "quiet-button", type: "button" }, label);
-    button.addEventListener("click", act);
-    return button;
-  });
+  const buttons = mends.map(([label, act]) => actionButton("quiet-button", label, act));
   const node = el("section", { class: "panel empty" },
     el("p", { class: "empty__text" }, words.found_none),
     el("p", { class: "empty__hint" }, reason),
     ...buttons);
   return { nodes: [node], announcement: `${words.found_none} ${reason}` };
+}
+
+function actionButton(look, label, act) {
+  const button = el("button", { class: look, type: "button" }, label);
+  button.addEventListener("click", act);
+  return button;
 }
 
 function row(rank, { document, passage, ...scores }, mode, narrow) {

@@ -15,7 +15,8 @@ Answered = Callable[[Page], AbstractContextManager[None]]
 WORDS = """
 () => {
   const korean = "[lang=ko], textarea, code, td.rows__cell--text, .ranking__text > p:first-child,"
-    + " .map__text, .best__query, .best__document";
+    + " .map__text, .best__query, .best__document, .entry__title, .entry > p:first-of-type,"
+    + " .entry__tag, [data-condition], #collection";
   const texts = [document.title];
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   for (let node = walker.nextNode(); node; node = walker.nextNode()) {
@@ -24,7 +25,8 @@ WORDS = """
   for (const element of document.querySelectorAll("[aria-label]")) {
     if (!element.closest(korean)) texts.push(element.getAttribute("aria-label"));
   }
-  return texts.map(text => text.trim()).filter(text => text !== "");
+  const quoted = /“[^”]*”/g; // The name of something.
+  return texts.map(text => text.replace(quoted, "").trim()).filter(text => text !== "");
 }
 """
 HANGUL = re.compile("[가-힣]")
@@ -41,7 +43,8 @@ def stored_language(page: Page) -> str | None:
 
 
 @pytest.mark.parametrize(
-    ("path", "example"), [("/", 0), ("/rank", 0), ("/rank", 1), ("/file", 0), ("/file", None)]
+    ("path", "example"),
+    [("/", 0), ("/rank", 0), ("/rank", 1), ("/file", 0), ("/file", None), ("/chat", 0)],
 )
 def test_english_pages_have_no_korean_words(
     new_page: NewPage, answered: Answered, path: str, example: int | None
@@ -53,6 +56,7 @@ def test_english_pages_have_no_korean_words(
         with answered(page):
             page.locator("[data-example]").nth(example).click()
         expect(page.locator("#send")).to_have_attribute("aria-busy", "false")
+        expect(page.locator("#answer")).to_be_visible()
     expect(page.locator("#model")).to_have_attribute("data-state", "ready")
     found = words(page)
     assert len(found) > 15
