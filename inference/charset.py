@@ -27,6 +27,8 @@ codecs.register_error(_HANDLER, lambda error: (UNDECODABLE, cast(UnicodeDecodeEr
 
 _CHUNK_BYTES = 2**20
 
+_UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
 # First bytes of what people upload in place of text.
 _NOT_TEXT = {
     b"PK\x03\x04": "an Excel workbook or another archive: save the sheet as CSV UTF-8",
@@ -55,7 +57,7 @@ def detect_encoding(file: IO[bytes]) -> Encoding:
     for magic, what in _NOT_TEXT.items():
         if start.startswith(magic):
             raise InvalidInput(f"The file is {what}.", item="file")
-    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+    if start.startswith(_UTF16_MARKS):
         return "utf-16"
     if start.startswith(codecs.BOM_UTF8):
         return "utf-8"
@@ -69,7 +71,18 @@ def detect_encoding(file: IO[bytes]) -> Encoding:
 
 @contextmanager
 def open_text(file: IO[bytes], encoding: Encoding) -> Iterator[TextIO]:
-    """The text of a file from its start, line breaks as they are; the file itself stays open."""
+    """The text of a file from its start, line breaks as they are; the file itself stays open.
+
+    Raises:
+        InvalidInput: it should be UTF-16, but does not say in which order its bytes are.
+    """
+    file.seek(0)
+    if encoding == "utf-16" and file.read(2) not in _UTF16_MARKS:
+        raise InvalidInput(
+            "The file does not begin with a byte order mark, as UTF-16 does: save it with one, or "
+            "leave the encoding to be found out.",
+            item="file",
+        )
     file.seek(0)
     text = io.TextIOWrapper(
         cast(io.BufferedReader, file), _CODECS[encoding], errors=_HANDLER, newline=""

@@ -384,6 +384,7 @@ def test_a_row_that_comes_again_in_its_file_is_counted(client: FlaskClient, faq:
         ("", "a.csv", {}, 422),
         ("가,나\n1,2\n", "a.csv", {}, 422),
         ("text\n가\n", "a.csv", {"title_column": "제목"}, 422),
+        ("text\n가\n", "a.csv", {"encoding": "utf-16"}, 422),
         ("text\n가\n", "a.csv", {"format": "xml"}, 422),
         ("text\n가\n", "a.csv", {"columns": "text"}, 422),
         (b"%PDF-1.4 torn", "a.pdf", {}, 422),
