@@ -52,6 +52,12 @@ SEARCH_SECONDS = Histogram(
     ["mode"],
     buckets=_SECONDS,
 )
+ANSWERS = Counter("ssang_answers", "Answers from collections, by what became of them", ["outcome"])
+ANSWER_SECONDS = Histogram(
+    "ssang_answer_seconds",
+    "From a question to a collection to the end of its answer",
+    buckets=_SECONDS,
+)
 MODEL_RESTARTS = Counter("ssang_model_thread_restarts", "Times the model's thread was restarted")
 
 

@@ -25,6 +25,7 @@ from webapp.proxy import behind_proxy
 from webapp.reader import open_served_reader
 from webapp.reply import TRUNCATED_HEADER
 from webapp.routes.api import api
+from webapp.routes.ask import ask
 from webapp.routes.cohere import cohere
 from webapp.routes.collections import collections
 from webapp.routes.docs import docs
@@ -67,7 +68,10 @@ def build_app(settings: Settings | None, engine: Engine | None) -> Flask:
     if settings.cors_origins:
         exposed = ["X-Request-ID", TRUNCATED_HEADER]
         CORS(app, origins=list(settings.cors_origins), expose_headers=exposed)
-    for contract in (api, files, collections, openai, cohere, tei, sts, sagemaker, runtime, ops):
+    for contract in (
+        *(api, files, collections, ask, openai, cohere),
+        *(tei, sts, sagemaker, runtime, ops),
+    ):
         app.register_api(contract)
     app.register_blueprint(docs)
     app.register_blueprint(pages)

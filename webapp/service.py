@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from flask import current_app
 
+from inference.answering.asker import Asker
+from inference.answering.base import Generator
 from inference.corpus.base import Corpus
 from inference.engine import Engine
 from inference.errors import ModelUnavailable, NotFound
@@ -15,6 +17,7 @@ from inference.reader import Reader
 from inference.user_model import UserModel
 from webapp.admission import StreamPlaces
 from webapp.corpus import create_corpus
+from webapp.generator import create_generator
 from webapp.settings import Settings
 
 _KEY = "ssang"
@@ -30,6 +33,7 @@ class Service:
         streams: places for answers that are sent while they are made.
         answerer: the model that answers questions, loaded for the first one; None where answers are
             turned off.
+        generator: writes answers from collections, in place of what the settings name.
         user_model: a user's code that answers invocations in place of the engine.
         is_stopping: whether the process was told to stop; set by whoever runs it.
         started: when it was made, in Unix time (seconds).
@@ -39,10 +43,12 @@ class Service:
     encoder: Engine | None
     streams: StreamPlaces
     answerer: Reader | None = None
+    generator: Generator | None = None
     user_model: UserModel | None = None
     is_stopping: Callable[[], bool] = lambda: False
     started: float = field(default_factory=time.time)
     _corpus: Corpus | None = field(default=None, init=False, repr=False)
+    _asker: Asker | None = field(default=None, init=False, repr=False)
     _opening: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
     @property
@@ -83,6 +89,20 @@ class Service:
             return self._corpus
 
     @property
+    def asker(self) -> Asker:
+        """What answers from collections, made when it is first asked for.
+
+        Raises:
+            ModelUnavailable: there is no model to search them with.
+        """
+        with self._opening:
+            if self._asker is None:
+                nearness = self.engine.model.nearness
+                generator = self.generator or create_generator(self.settings, self.answerer)
+                self._asker = Asker(generator, nearness)
+            return self._asker
+
+    @property
     def state(self) -> State:
         """Whether what answers invocations can, which is the engine where there is no user code."""
         if self.is_stopping():
@@ -107,6 +127,8 @@ class Service:
     def close(self) -> None:
         """Takes no more work, and returns when what waits is done, or after a few seconds."""
         with self._opening:
+            if self._asker is not None:
+                self._asker.generator.close()
             if self._corpus is not None:
                 self._corpus.close()
         for model in (self.user_model, self.answerer, self.encoder):
