@@ -63,7 +63,12 @@ LAYERS = [
         "inference.corpus.schema",
         "inference.corpus.vector_source",
     },
-    {"inference.corpus.opensearch_index", "inference.corpus.rows", "inference.corpus.segment"},
+    {
+        "inference.corpus.opensearch_index",
+        "inference.corpus.rows",
+        "inference.corpus.segment",
+        "inference.feedback",
+    },
     {"inference.corpus.generation_file"},
     {
         "inference.corpus.faiss_index",
