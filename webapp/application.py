@@ -24,6 +24,7 @@ from webapp.parsing import Request, describe_validation_error
 from webapp.proxy import behind_proxy
 from webapp.reader import open_served_reader
 from webapp.reply import TRUNCATED_HEADER
+from webapp.routes.answer import answer
 from webapp.routes.api import api
 from webapp.routes.ask import ask
 from webapp.routes.cohere import cohere
@@ -34,6 +35,7 @@ from webapp.routes.login import login
 from webapp.routes.openai import openai
 from webapp.routes.ops import ops
 from webapp.routes.pages import pages
+from webapp.routes.ratsnlp import ratsnlp
 from webapp.routes.runtime import runtime
 from webapp.routes.sagemaker import sagemaker
 from webapp.routes.sts import sts
@@ -69,8 +71,8 @@ def build_app(settings: Settings | None, engine: Engine | None) -> Flask:
         exposed = ["X-Request-ID", TRUNCATED_HEADER]
         CORS(app, origins=list(settings.cors_origins), expose_headers=exposed)
     for contract in (
-        *(api, files, collections, ask, openai, cohere),
-        *(tei, sts, sagemaker, runtime, ops),
+        *(api, files, answer, collections, ask, openai, cohere),
+        *(tei, sts, ratsnlp, sagemaker, runtime, ops),
     ):
         app.register_api(contract)
     app.register_blueprint(docs)

@@ -10,6 +10,7 @@ from typing import Any
 from flask import Flask, Response, g, request
 
 from inference import metrics
+from inference.reader import Answers
 from inference.result import Result
 
 log = logging.getLogger(__name__)
@@ -37,8 +38,8 @@ def note(**values: Any) -> None:
     notes().update(values)
 
 
-def note_reading(result: Result, *, texts: int) -> None:
-    """Adds what the engine read for this request: so many texts, their tokens, and their wait."""
+def note_reading(result: Result | Answers, *, texts: int) -> None:
+    """Adds what the model read for this request: so many texts, their tokens, and their wait."""
     note(texts=texts, tokens=result.tokens, queue_ms=result.timing.as_dict()["queue"])
 
 

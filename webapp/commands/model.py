@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from inference.errors import ModelUnavailable
 from webapp.capacity import let_idle_threads_sleep
 from webapp.settings import Settings, environment_name, read_settings
 
 if TYPE_CHECKING:
     from inference.engine import Engine
+    from inference.reader import Reader
 
 MODEL_SETTINGS = (
     "model",
@@ -77,21 +79,52 @@ def loaded_engine(settings: Settings, *, slices_ahead: int = 2) -> Iterator["Eng
         NotFound, InvalidInput: there is no such model, or it cannot be used.
         ModelUnavailable: it could not be loaded.
     """
-    # These load what a help text does not need.
-    from inference.lifecycle import State
+    # It loads what a help text does not need.
     from webapp.application import create_engine
 
+    _prepare(settings)
+    engine = create_engine(settings, slices_ahead=slices_ahead)
+    try:
+        _load(engine)
+        engine.info()
+        yield engine
+    finally:
+        engine.close()
+
+
+@contextmanager
+def loaded_reader(settings: Settings) -> Iterator["Reader"]:
+    """The reader, once its model is loaded; closed at the end.
+
+    Raises:
+        NotFound, InvalidInput: there is no such reader, or it cannot be used.
+        ModelUnavailable: answers are turned off.
+    """
+    from webapp.application import create_reader
+
+    _prepare(settings)
+    reader = create_reader(settings)
+    if reader is None:
+        raise ModelUnavailable("Answers are turned off: name a reader with --reader.")
+    try:
+        _load(reader)
+        yield reader
+    finally:
+        reader.close()
+
+
+def _prepare(settings: Settings) -> None:
     if settings.log_level != "debug":
         # What goes wrong is told in one sentence instead.
         logging.getLogger("inference").addHandler(logging.NullHandler())
         logging.getLogger("inference").propagate = False
     let_idle_threads_sleep()
-    engine = create_engine(settings, slices_ahead=slices_ahead)
-    engine.start()
-    try:
-        while engine.state is State.LOADING:
-            time.sleep(_POLL_S)
-        engine.info()
-        yield engine
-    finally:
-        engine.close()
+
+
+def _load(model: "Engine | Reader") -> None:
+    """Returns when the model is loaded or has failed, however long that takes."""
+    from inference.lifecycle import State
+
+    model.start()
+    while model.state is State.LOADING:
+        time.sleep(_POLL_S)
