@@ -40,6 +40,7 @@ SHOTS = {
     "heat-map": Shot("/rank", 1),
     "file": Shot("/file", 0),
     "search": Shot("/chat", 0, height=1280),
+    "answer": Shot("/answer", 1, height=1480),
     "invoke": Shot("/invoke", None, ".call--succeeded"),
 }
 

@@ -12,7 +12,7 @@ from webapp.messages import DEFAULT_LANGUAGE, LANGUAGES, choose_language, load_c
 
 HANGUL = re.compile("[가-힣]")
 OTHERS = [language for language in LANGUAGES if language != DEFAULT_LANGUAGE]
-PAGES = ["/", "/rank", "/file", "/chat"]
+PAGES = ["/", "/rank", "/file", "/answer", "/chat"]
 
 
 def texts(value: Any, path: str = "") -> Iterator[tuple[str, str]]:

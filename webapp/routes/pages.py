@@ -49,6 +49,12 @@ def file() -> str:
     return render_template("file.html", max_bytes=settings.max_body_bytes)
 
 
+@pages.get("/answer")
+def answer() -> str:
+    """A question, and the part of a text that answers it."""
+    return render_template("answer.html")
+
+
 @pages.get("/chat")
 def chat() -> str:
     """Collections: what is in them, and searches."""
