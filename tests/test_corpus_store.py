@@ -54,9 +54,7 @@ def found(store: Store, query: str, where: Filter | None = None) -> list[str]:
     """The ids of the documents that a search by words finds, best first, each once."""
     ranking = store.keyword_search(query, 100, where)
     places = store.places([passage for passage, _ in ranking])
-    documents = store.documents_of([document for document, _ in places.values()])
-    ids = [documents[places[passage][0]].id for passage, _ in ranking]
-    return list(dict.fromkeys(ids))
+    return list(dict.fromkeys(places[passage][0].id for passage, _ in ranking))
 
 
 def check_whole(path: Path) -> list[str]:
@@ -132,7 +130,8 @@ def test_what_is_removed_is_gone_everywhere(store: Store, path: Path) -> None:
     assert store.list_documents(where={"odd": True}).total == 0
     assert store.match({"odd": True}).tolist() == []
     assert store.changes(1, Mark()).removed.tolist() == [3, 4]
-    assert store.places([2, 3]) == {2: (1, PassagePlace("text", 0, 9))}
+    assert store.owners([2, 3]) == {2: 1}
+    assert store.places([2, 3]) == {2: (store.get("0"), PassagePlace("text", 0, 9))}
     ids, vectors = store.vectors_of([5, 3, 2])
     assert ids.tolist() == [2, 5]
     assert np.array_equal(vectors, [vector_of("0번 답변입니다."), vector_of("2번 질문인가요?")])
@@ -298,8 +297,8 @@ def test_title_and_text_are_passages_of_one_document(store: Store) -> None:
     (title,) = store.keyword_search("통장", 10)
     (text,) = store.keyword_search("영업점", 10)
     assert store.places([title[0], text[0]]) == {
-        title[0]: (1, PassagePlace("title", 0, 5)),
-        text[0]: (1, PassagePlace("text", 0, 9)),
+        title[0]: (store.get("a"), PassagePlace("title", 0, 5)),
+        text[0]: (store.get("a"), PassagePlace("text", 0, 9)),
     }
 
 

@@ -244,16 +244,16 @@ class Hit:
 
     Attributes:
         document: the document.
+        passage: the part of the document that matched best.
         score: what hits are ordered by: the cosine (vector), BM25 (keyword) or the reciprocal rank
             fusion of both (hybrid).
         similarity: cosine of the query with the passage; None in keyword searches.
-        passage: the part of the document that matched best.
     """
 
     document: Document
+    passage: PassagePlace
     score: float
     similarity: float | None
-    passage: PassagePlace
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """One SQLite file that many threads and several processes read and write."""
 
+import errno
 import os
 import sqlite3
 import threading
@@ -8,7 +9,14 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-from inference.errors import InvalidInput, NotFound, Overloaded, SsangError, StorageFull
+from inference.errors import (
+    Conflict,
+    InvalidInput,
+    NotFound,
+    Overloaded,
+    SsangError,
+    StorageFull,
+)
 
 # How long a statement waits for the writers of other processes, whose transactions are one batch.
 _BUSY_S = 30
@@ -19,6 +27,7 @@ _KEPT_READERS = 8
 # Primary result codes, the low byte of what SQLite reports: https://www.sqlite.org/rescode.html
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_FORBIDDEN = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY}
 
 # SQLite reports only a disk without room as full; a quota or a limit on the size of files fails
 # the write itself.
@@ -39,12 +48,16 @@ class Database:
         path: of the file.
         application_id: marks files of this kind; others are refused.
         user_version: of the schema; files of another one are refused.
+        kind: what such a file holds, for messages.
     """
 
-    def __init__(self, path: Path, *, application_id: int, user_version: int) -> None:
+    def __init__(
+        self, path: Path, *, application_id: int, user_version: int, kind: str = "collection"
+    ) -> None:
         self._path = path
         self._application_id = application_id
         self._user_version = user_version
+        self._kind = kind
         self._lock = threading.Lock()
         self._readers: list[sqlite3.Connection] = []
         self._writing = threading.Lock()
@@ -188,7 +201,7 @@ class Database:
 
     def _open(self) -> sqlite3.Connection:
         if self._closed or not self._path.exists():
-            raise NotFound("The collection's file is gone: it was deleted or moved.")
+            raise self._gone()
         connection = self._connect("rw")
         try:
             self._check(connection)
@@ -212,10 +225,10 @@ class Database:
         (kind,) = connection.execute("PRAGMA application_id").fetchone()
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if kind != self._application_id:
-            raise InvalidInput(f"{self._path.name} is no collection: something else made it.")
+            raise InvalidInput(f"{self._path.name} holds no {self._kind}: something else made it.")
         if version != self._user_version:
             raise InvalidInput(
-                f"{self._path.name} is a collection of version {version}, and this one reads "
+                f"{self._path.name} is a {self._kind} of version {version}, and this one reads "
                 f"version {self._user_version}: export it with the ssang that wrote it, and import "
                 "that."
             )
@@ -230,6 +243,9 @@ class Database:
                 raise
             raise known from error
 
+    def _gone(self) -> NotFound:
+        return NotFound(f"The {self._kind}'s file is gone: it was deleted or moved.")
+
     def _known(self, error: sqlite3.Error) -> SsangError | None:
         # Errors of the Python module itself, such as a closed connection, have no code.
         code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK)
@@ -238,13 +254,41 @@ class Database:
             return StorageFull(
                 f"There is no room to write {self._path.name}: free some, or move the data folder."
             )
+        if primary == sqlite3.SQLITE_IOERR and not self._path.exists():
+            # Its log is opened and mapped by name, also by a connection that has the file open.
+            return self._gone()
         if primary in _BUSY:
             return Overloaded(
-                "Other processes have been writing to the collection all the time: try again.",
+                f"Other processes have been writing to the {self._kind} all the time: try again.",
                 retry_after_s=5,
             )
+        if primary in _FORBIDDEN:
+            return _not_kept(self._kind, error)
         if primary in _DAMAGED:
             return InvalidInput(
                 f"{self._path.name} is damaged or no SQLite file: restore a backup of it."
             )
         return None
+
+
+@contextmanager
+def folder_errors(kind: str) -> Iterator[None]:
+    """Says what to do where a folder for things of a kind cannot be written.
+
+    Raises:
+        StorageFull: there is no room.
+        Conflict: it may not be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise StorageFull(f"There is no room left where the {kind} is kept.") from error
+        raise _not_kept(kind, error.strerror) from error
+
+
+def _not_kept(kind: str, reason: object) -> Conflict:
+    return Conflict(
+        f"The {kind} cannot be kept ({reason}): let --data-dir name a folder that the service may "
+        "write."
+    )

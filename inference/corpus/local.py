@@ -4,7 +4,6 @@ collections/NAME/documents.sqlite   the truth: documents, passages with vectors,
 collections/NAME/index/             published indexes, which can be made again from it
 """
 
-import errno
 import fcntl
 import shutil
 import threading
@@ -29,16 +28,16 @@ from inference.corpus.base import (
     Hit,
     Ids,
     Mode,
-    PassagePlace,
     Query,
     SearchResult,
     check_collection_name,
     check_query,
 )
+from inference.corpus.database import folder_errors
 from inference.corpus.faiss_index import Publisher, VectorIndex
 from inference.corpus.fusion import fuse
 from inference.corpus.store import Store
-from inference.errors import Conflict, NotFound, StorageFull
+from inference.errors import Conflict, NotFound
 from inference.similarity import Vectors, cosine
 
 Progress = Callable[[int, int], None]
@@ -85,7 +84,7 @@ class LocalCorpus:
         new = not (folder / _FILE).exists()
         if new:
             self._sweep()
-            with _readable_errors(folder):
+            with folder_errors("collection"):
                 folder.mkdir(parents=True, exist_ok=True)
             Store.create(folder / _FILE)
         return self.open(name), new
@@ -122,7 +121,7 @@ class LocalCorpus:
         self.open(name)
         # Gone at once for everybody; what is being read from it can be read to its end.
         trash = self._folder / f"{_TRASH}{uuid.uuid4().hex}"
-        with _readable_errors(self._folder):
+        with folder_errors("collection"):
             try:
                 (self._folder / name).rename(trash)
             except FileNotFoundError:
@@ -301,18 +300,12 @@ class LocalCollection:
         if query.min_score is not None:
             ranking = [row for row in ranking if similarities[row[0]] >= query.min_score]
         page = ranking[query.offset : need]
-        documents = self._store.documents_of([document for document, _ in page])
-        # What was replaced or removed since it was found has no passage of that number any more.
-        still = self._store.places([matches[document].passage for document in documents])
+        places = self._store.places([matches[document].passage for document, _ in page])
         return [
-            Hit(
-                documents[document],
-                score,
-                similarities.get(document),
-                matches[document].place,
-            )
+            Hit(*places[matches[document].passage], score, similarities.get(document))
             for document, score in page
-            if document in documents and matches[document].passage in still
+            # Without those that were replaced or removed since they were found.
+            if matches[document].passage in places
         ]
 
     def _nearest(self, vector: Vectors, count: int, among: Ids | None) -> list[tuple[int, float]]:
@@ -334,12 +327,11 @@ class LocalCollection:
         count = depth * _PASSAGES_A_DOCUMENT
         while True:
             ranking = ask(count)
-            places = self._store.places([passage for passage, _ in ranking])
+            owners = self._store.owners([passage for passage, _ in ranking])
             found: dict[int, _Match] = {}
             for passage, score in ranking:
-                if passage in places:
-                    document, place = places[passage]
-                    found.setdefault(document, _Match(passage, place, score))
+                if passage in owners:
+                    found.setdefault(owners[passage], _Match(passage, score))
             if len(found) >= depth or len(ranking) < count:
                 return dict(islice(found.items(), depth))
             count *= 4
@@ -387,19 +379,4 @@ class _Match:
     """The passage of a document that matched best, and its score."""
 
     passage: int
-    place: PassagePlace
     score: float
-
-
-@contextmanager
-def _readable_errors(folder: Path) -> Iterator[None]:
-    """Says what to do where the folder cannot be written."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            raise StorageFull("There is no room left where collections are kept.") from error
-        raise Conflict(
-            f"Collections cannot be kept ({error.strerror}): let --data-dir name a folder that "
-            "the service may write."
-        ) from error

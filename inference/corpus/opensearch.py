@@ -316,7 +316,7 @@ class OpenSearchCollection:
         for hit in self._page(serving, query, near):
             cosine = cosine_of(hit["_score"], serving.space)
             if query.min_score is None or cosine >= query.min_score:
-                hits.append(Hit(document_of(hit["_source"]), cosine, cosine, passage_of(hit)))
+                hits.append(Hit(document_of(hit["_source"]), passage_of(hit), cosine, cosine))
         return hits
 
     def _search_words(self, serving: Index, query: Query, among: Json | None) -> list[Hit]:
@@ -324,7 +324,7 @@ class OpenSearchCollection:
         if wanted is None:
             return []
         return [
-            Hit(document_of(hit["_source"]), hit["_score"], None, passage_of(hit))
+            Hit(document_of(hit["_source"]), passage_of(hit), hit["_score"], None)
             for hit in self._page(serving, query, wanted)
         ]
 
@@ -351,7 +351,7 @@ class OpenSearchCollection:
         page = [row for row in ranking if row[1] >= least][query.offset : need]
         stored = self._store.fetch(serving, [match.document for match, _, _ in page], STORED)
         return [
-            Hit(document_of(stored[match.document]), score, cosine, match.place)
+            Hit(document_of(stored[match.document]), match.place, score, cosine)
             for match, cosine, score in page
             if match.document in stored
         ]

@@ -86,6 +86,8 @@ class Store:
         self._database = Database(path, application_id=APPLICATION_ID, user_version=USER_VERSION)
         # Where missing() goes on looking; only a hint.
         self._built_up_to = 0
+        # As of a version of the file.
+        self._serving: tuple[int, Space | None] | None = None
 
     @classmethod
     def create(cls, path: Path) -> "Store":
@@ -227,15 +229,6 @@ class Store:
             for row in connection.execute(f"SELECT {DOCUMENT} FROM documents ORDER BY number"):
                 yield read_document(*row)
 
-    def documents_of(self, numbers: Sequence[int]) -> dict[int, Document]:
-        """Documents by their numbers, without those that are gone."""
-        with self._database.read() as connection:
-            rows = connection.execute(
-                f"SELECT number, {DOCUMENT} FROM documents WHERE number IN {EACH}",
-                [listed(numbers)],
-            )
-            return {number: read_document(*row) for number, *row in rows}
-
     def counts(self) -> Counts:
         """How much there is."""
         with self._database.read() as connection:
@@ -253,14 +246,30 @@ class Store:
 
     # Searching
 
-    def places(self, passages: Sequence[int]) -> dict[int, tuple[int, PassagePlace]]:
-        """The document's number and the place in it by passage, without passages that are gone."""
+    def owners(self, passages: Sequence[int]) -> dict[int, int]:
+        """The number of each passage's document, without passages that are gone."""
+        with self._database.read() as connection:
+            return dict(
+                connection.execute(
+                    f"SELECT id, document FROM passages WHERE id IN {EACH}", [listed(passages)]
+                ).fetchall()
+            )
+
+    def places(self, passages: Sequence[int]) -> dict[int, tuple[Document, PassagePlace]]:
+        """The document of each passage and the place in it, without passages that are gone.
+
+        Both are of one moment: a document that is replaced has other passages.
+        """
         with self._database.read() as connection:
             rows = connection.execute(
-                f'SELECT id, document, field, start, "end" FROM passages WHERE id IN {EACH}',
+                f'SELECT passages.id, {DOCUMENT}, field, start, "end" FROM passages '
+                "JOIN documents ON documents.number = passages.document "
+                f"WHERE passages.id IN {EACH}",
                 [listed(passages)],
             )
-            return {passage: (document, PassagePlace(*place)) for passage, document, *place in rows}
+            return {
+                passage: (read_document(*row[:4]), PassagePlace(*row[4:])) for passage, *row in rows
+            }
 
     def match(self, where: Filter) -> Ids:
         """The searched passages (n,), rising, of the documents that a filter holds for.
@@ -376,8 +385,12 @@ class Store:
 
     def serving(self) -> Space | None:
         """The space that is searched; None while there are no documents."""
-        with self._database.read() as connection:
-            return find_space(connection, "serving")
+        version = self._database.version()
+        # Every search asks for it, and it hardly ever changes.
+        if self._serving is None or self._serving[0] != version:
+            with self._database.read() as connection:
+                self._serving = version, find_space(connection, "serving")
+        return self._serving[1]
 
     def building(self) -> Space | None:
         """The space that is to be searched next; None unless it is being built."""
