@@ -52,6 +52,7 @@ SEARCH_SECONDS = Histogram(
     ["mode"],
     buckets=_SECONDS,
 )
+FEEDBACK = Counter("ssang_feedback", "Votes on answers, and what became of them", ["outcome"])
 ANSWERS = Counter("ssang_answers", "Answers from collections, by what became of them", ["outcome"])
 ANSWER_SECONDS = Histogram(
     "ssang_answer_seconds",

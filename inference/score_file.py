@@ -1,7 +1,7 @@
-"""Files of scores: CSV for spreadsheets, and JSON Lines."""
+"""Files of scores and of other records: CSV for spreadsheets, and JSON Lines."""
 
 import csv
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,9 +30,18 @@ _COLUMNS = (
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
+def open_score_file(path: Path) -> AbstractContextManager[Write]:
+    """A function that writes records of scored rows to a file; see :func:`open_record_file`."""
+    return open_record_file(path, _COLUMNS)
+
+
 @contextmanager
-def open_score_file(path: Path) -> Iterator[Write]:
-    """A function that writes records of scored rows to a file, which is there when all are.
+def open_record_file(path: Path, columns: Sequence[str]) -> Iterator[Write]:
+    """A function that writes records to a file, which is there when all are.
+
+    Args:
+        path: of the file.
+        columns: of a CSV: names that records may have.
 
     Raises:
         InvalidInput: the ending is neither ``.csv`` nor ``.jsonl``.
@@ -43,7 +52,7 @@ def open_score_file(path: Path) -> Iterator[Write]:
         )
     temporary = path.with_name(f"{path.name}.tmp")
     try:
-        with _WRITERS[path.suffix](temporary) as write:
+        with _WRITERS[path.suffix](temporary, columns) as write:
             yield write
         temporary.replace(path)
     finally:
@@ -51,10 +60,10 @@ def open_score_file(path: Path) -> Iterator[Write]:
 
 
 @contextmanager
-def _csv_writer(path: Path) -> Iterator[Write]:
+def _csv_writer(path: Path, columns: Sequence[str]) -> Iterator[Write]:
     """CSV as Excel opens it: with a byte order mark, and texts that are never formulas."""
     with path.open("w", encoding="utf-8-sig", newline="") as file:
-        writer = csv.DictWriter(file, _COLUMNS)
+        writer = csv.DictWriter(file, columns)
         writer.writeheader()
         yield lambda records: writer.writerows(
             {name: _cell(value) for name, value in record.items()} for record in records
@@ -62,12 +71,14 @@ def _csv_writer(path: Path) -> Iterator[Write]:
 
 
 @contextmanager
-def _jsonl_writer(path: Path) -> Iterator[Write]:
-    option = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE
+def _jsonl_writer(path: Path, _columns: Sequence[str]) -> Iterator[Write]:
     with path.open("wb") as file:
-        yield lambda records: file.writelines(
-            orjson.dumps(record, option=option) for record in records
-        )
+        yield lambda records: file.writelines(map(json_line, records))
+
+
+def json_line(record: Record) -> bytes:
+    """A record as a line of JSON Lines."""
+    return orjson.dumps(record, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE)
 
 
 def _cell(value: object) -> object:
@@ -83,7 +94,7 @@ def _cell(value: object) -> object:
     return value
 
 
-_WRITERS: dict[str, Callable[[Path], AbstractContextManager[Write]]] = {
+_WRITERS: dict[str, Callable[[Path, Sequence[str]], AbstractContextManager[Write]]] = {
     ".csv": _csv_writer,
     ".jsonl": _jsonl_writer,
 }

@@ -30,6 +30,7 @@ from webapp.routes.ask import ask
 from webapp.routes.cohere import cohere
 from webapp.routes.collections import collections
 from webapp.routes.docs import docs
+from webapp.routes.feedback import feedback
 from webapp.routes.files import files
 from webapp.routes.login import login
 from webapp.routes.openai import openai
@@ -71,7 +72,7 @@ def build_app(settings: Settings | None, engine: Engine | None) -> Flask:
         exposed = ["X-Request-ID", TRUNCATED_HEADER]
         CORS(app, origins=list(settings.cors_origins), expose_headers=exposed)
     for contract in (
-        *(api, files, answer, collections, ask, openai, cohere),
+        *(api, files, answer, collections, feedback, ask, openai, cohere),
         *(tei, sts, ratsnlp, sagemaker, runtime, ops),
     ):
         app.register_api(contract)

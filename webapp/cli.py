@@ -8,7 +8,7 @@ import click
 from inference.errors import SsangError
 
 _COMMANDS = (
-    *("serve", "encode", "score", "index", "search", "answer", "collections"),
+    *("serve", "encode", "score", "index", "search", "answer", "collections", "feedback"),
     *("info", "calibrate", "doctor", "package", "deploy"),
 )
 

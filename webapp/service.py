@@ -12,11 +12,13 @@ from inference.answering.base import Generator
 from inference.corpus.base import Corpus
 from inference.engine import Engine
 from inference.errors import ModelUnavailable, NotFound
+from inference.feedback import FeedbackStore
 from inference.lifecycle import Failure, State
 from inference.reader import Reader
 from inference.user_model import UserModel
 from webapp.admission import StreamPlaces
 from webapp.corpus import create_corpus
+from webapp.feedback import create_feedback
 from webapp.generator import create_generator
 from webapp.settings import Settings
 
@@ -49,6 +51,7 @@ class Service:
     started: float = field(default_factory=time.time)
     _corpus: Corpus | None = field(default=None, init=False, repr=False)
     _asker: Asker | None = field(default=None, init=False, repr=False)
+    _feedback: FeedbackStore | None = field(default=None, init=False, repr=False)
     _opening: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
     @property
@@ -87,6 +90,14 @@ class Service:
             if self._corpus is None:
                 self._corpus = create_corpus(self.settings, self.engine)
             return self._corpus
+
+    @property
+    def feedback(self) -> FeedbackStore:
+        """The votes on answers, opened when they are first asked for."""
+        with self._opening:
+            if self._feedback is None:
+                self._feedback = create_feedback(self.settings)
+            return self._feedback
 
     @property
     def asker(self) -> Asker:
@@ -131,6 +142,8 @@ class Service:
                 self._asker.generator.close()
             if self._corpus is not None:
                 self._corpus.close()
+            if self._feedback is not None:
+                self._feedback.close()
         for model in (self.user_model, self.answerer, self.encoder):
             if model is not None:
                 model.close()
@@ -169,6 +182,11 @@ def current_service() -> Service:
 def current_corpus() -> Corpus:
     """The collections of the current application."""
     return current_service().corpus
+
+
+def current_feedback() -> FeedbackStore:
+    """The votes on the current application's answers."""
+    return current_service().feedback
 
 
 def current_engine() -> Engine:
