@@ -112,8 +112,18 @@ def test_phones_do_not_scroll_sideways(
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     # One row of entries: a second one would push the page down.
     tops = page.locator(".nav a").evaluate_all("links => links.map(link => link.offsetTop)")
-    assert len(tops) == 5
+    assert len(tops) == 7
     assert len(set(tops)) == 1
+
+
+@pytest.mark.parametrize("locale", ["ko-KR", "en-US"])
+def test_row_of_entries_slides_to_the_page_s_own(new_page: NewPage, locale: str) -> None:
+    page = new_page(viewport={"width": 320, "height": 740}, locale=locale)
+    for path in ("/", "/invoke"):
+        page.goto(path)
+        expect(page.locator(".nav [aria-current=page]")).to_be_in_viewport(ratio=1)
+    page.locator(".nav a").last.focus()
+    expect(page.locator(".nav a").last).to_be_in_viewport(ratio=1)
 
 
 def test_unbroken_text_does_not_widen_the_page(new_page: NewPage, answered: Answered) -> None:
