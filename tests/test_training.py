@@ -17,6 +17,7 @@ from transformers import BertConfig, BertModel
 from inference.checkpoint import open_checkpoint
 from inference.encoders.torch_encoder import TorchEncoder
 from inference.errors import NotFound
+from inference.reader_model import open_reader
 from inference.similarity import Vectors
 from inference.similarity import normalize as unit
 from training import average, encoder, evaluate, losses, reader, sources
@@ -197,6 +198,7 @@ def test_the_reader_is_trained_on_the_encoder_and_evaluated(
     context, (question,) = sources.read_articles(data)[0].paragraphs[0]
     answer, _ = loaded.answer(context, question)
     assert answer in context
+    assert open_reader(str(tmp_path / "reader")).no_answer_threshold is not None
 
 
 def test_an_answer_is_marked_by_the_tokens_that_hold_it(data: Path, trained: Path) -> None:

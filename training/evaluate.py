@@ -18,7 +18,7 @@ from training import sources
 from training.batches import by_length
 from training.measures import HeldOut, measure, read_held_out
 from training.plot import plot_scores
-from training.reader import ReaderInTraining, measure_reader
+from training.reader import ReaderInTraining, ask_all
 
 _DIMENSIONS = (None, 256, 128, 64)
 _SPEED_TEXTS = 1_024
@@ -47,7 +47,7 @@ def main(model: str, data: Path, device: str, precision: str, plot: Path | None)
     click.echo(f"Model: {checkpoint.name}, {_megabytes(checkpoint.path):.1f} MB")
     if _is_reader(checkpoint):
         reader = ReaderInTraining.load(checkpoint.transformer_path)
-        _table({"": measure_reader(reader, sources.read_articles(data, held_out=True))})
+        _table({"": ask_all(reader, sources.read_articles(data, held_out=True)).figures})
         return
     encoder = TorchEncoder(checkpoint, device=device, precision=precision, threads=0)
     held_out = read_held_out(data)

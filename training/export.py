@@ -45,12 +45,16 @@ def export_encoder(student: Student, folder: Path, scored: Sequence[Scored]) -> 
 
 
 def export_reader(
-    model: BertForQuestionAnswering, tokenizer: PreTrainedTokenizerFast, folder: Path
+    model: BertForQuestionAnswering,
+    tokenizer: PreTrainedTokenizerFast,
+    folder: Path,
+    calibration: dict[str, Any],
 ) -> None:
-    """Writes fp16 safetensors and the tokenizer; leaves the card be."""
+    """Writes fp16 safetensors, tokenizer and ``ssang.json``; leaves the card be."""
     folder.mkdir(parents=True, exist_ok=True)
     _save_tokenizer(tokenizer, folder)
     _save_half(model, folder)
+    _write(folder / "ssang.json", calibration)
 
 
 def _save_half(model: PreTrainedModel, folder: Path) -> None:

@@ -4,16 +4,18 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from tokenizers import Encoding
 from torch import nn
 from transformers import BertForQuestionAnswering, PreTrainedTokenizerFast
 
-from inference.calibration import area_under_roc
+from inference.calibration import area_under_roc, calibrate
 from inference.spans import best_spans, windows
 from inference.torch_model import pad
 from training import sources
@@ -150,33 +152,64 @@ class ReaderInTraining:
         return best
 
 
-def measure_reader(reader: ReaderInTraining, articles: Sequence[Article]) -> dict[str, float]:
-    """Exact match and F1 over all questions, and how well answers and their absence part.
+@dataclass(frozen=True)
+class Readings:
+    """What a reader made of questions.
 
-    ``absence_auc`` is the area under the ROC curve of the scores on the right paragraphs against
-    those on the next paragraph of the same article.
+    Attributes:
+        matches, f1s: of each question, read in its own paragraph.
+        margins: logits of the best span less those of no answer, in the right paragraph and, for
+            every third question, in the next one of its article.
+        present: which of the margins are of the right paragraph.
     """
+
+    matches: list[float]
+    f1s: list[float]
+    margins: npt.NDArray[np.float64]
+    present: npt.NDArray[np.bool_]
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """Exact match, F1, and the area under the ROC curve that parts answers and absence."""
+        return {
+            "exact_match": float(np.mean(self.matches)),
+            "f1": float(np.mean(self.f1s)),
+            "absence_auc": area_under_roc(self.margins, self.present),
+        }
+
+    @property
+    def calibration(self) -> dict[str, Any]:
+        """What ``ssang.json`` says of it: beyond which log-odds of no answer there is none."""
+        boundary = calibrate(self.margins, self.present)
+        return {
+            "no_answer_threshold": round(-boundary.threshold, 3),
+            "calibrated_on": {
+                "data": "held-out articles of KorQuAD, and the next paragraph for no answer",
+                "questions": len(self.matches),
+                "balanced_accuracy": round(boundary.balanced_accuracy, 4),
+            },
+        }
+
+
+def ask_all(reader: ReaderInTraining, articles: Sequence[Article]) -> Readings:
+    """Asks every question of its own paragraph, and every third of the next one too."""
     matches: list[float] = []
     f1s: list[float] = []
-    scores: list[float] = []
+    margins: list[float] = []
     present: list[bool] = []
     for article in articles:
         for place, (context, questions) in enumerate(article.paragraphs):
             elsewhere = article.paragraphs[(place + 1) % len(article.paragraphs)][0]
             for number, question in enumerate(questions):
-                found, score = reader.answer(context, question)
+                found, margin = reader.answer(context, question)
                 matches.append(exact_match(found, question.answer))
                 f1s.append(f1(found, question.answer))
-                scores.append(score)
+                margins.append(margin)
                 present.append(True)
                 if elsewhere != context and number % 3 == 0:
-                    scores.append(reader.answer(elsewhere, question)[1])
+                    margins.append(reader.answer(elsewhere, question)[1])
                     present.append(False)
-    return {
-        "exact_match": float(np.mean(matches)),
-        "f1": float(np.mean(f1s)),
-        "absence_auc": area_under_roc(np.array(scores), np.array(present)),
-    }
+    return Readings(matches, f1s, np.array(margins), np.array(present))
 
 
 def lessons(
@@ -268,11 +301,12 @@ def main(
         return {"made": reader.loss([made[place] for place in batch])}
 
     def figures() -> dict[str, float]:
-        return measure_reader(reader, held_out)
+        return ask_all(reader, held_out).figures
 
     plan = Plan(steps, rate, embedding_rate=2.0)
     train(reader.model, reader.embeddings, loss_of, plan, work, figures)
-    export_reader(reader.model, reader.tokenizer, output)
+    calibration = ask_all(reader, held_out).calibration
+    export_reader(reader.model, reader.tokenizer, output, calibration)
 
 
 if __name__ == "__main__":
