@@ -72,7 +72,7 @@ def test_side_is_chosen_in_the_extra_body_and_truncation_read_from_the_header(
 
 
 def test_models(client: OpenAI) -> None:
-    (model,) = client.models.list()
+    model = next(iter(client.models.list()))
     assert client.models.retrieve(model.id) == model
     with pytest.raises(openai.NotFoundError):
         client.models.retrieve("org/text-embedding-3-small")

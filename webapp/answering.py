@@ -9,9 +9,13 @@ from typing import Any
 from inference import metrics
 from inference.answering.asker import Asking
 from inference.answering.base import Source, Turn
-from inference.corpus.base import Collection
+from inference.corpus.base import Collection, Corpus
+from inference.errors import InvalidInput, NotFound
 from inference.similarity import Thresholds, grade
 from webapp.service import Service
+
+COLLECTION = "collection:"
+"""Begins the names of models that are collections, for clients that know only models."""
 
 
 def begin_answer(
@@ -102,6 +106,24 @@ class Answer:
             generate_ms=self.timing_ms["generate"],
             **self.usage,
         )
+
+
+def collection_of(corpus: Corpus, model: str) -> Collection:
+    """The collection that a model's name stands for.
+
+    Raises:
+        NotFound: it stands for none.
+    """
+    if model.startswith(COLLECTION):
+        try:
+            return corpus.open(model.removeprefix(COLLECTION))
+        except (InvalidInput, NotFound):
+            pass
+    raise NotFound(
+        f"There is no such model to chat with: ask for {COLLECTION} and the name of a collection, "
+        "as /v1/models lists them.",
+        item="model",
+    )
 
 
 def source_record(source: Source, thresholds: Thresholds) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from webapp.reply import TRUNCATED_HEADER
 from webapp.routes.answer import answer
 from webapp.routes.api import api
 from webapp.routes.ask import ask
+from webapp.routes.chat import chat
 from webapp.routes.cohere import cohere
 from webapp.routes.collections import collections
 from webapp.routes.docs import docs
@@ -72,7 +73,7 @@ def build_app(settings: Settings | None, engine: Engine | None) -> Flask:
         exposed = ["X-Request-ID", TRUNCATED_HEADER]
         CORS(app, origins=list(settings.cors_origins), expose_headers=exposed)
     for contract in (
-        *(api, files, answer, collections, feedback, ask, openai, cohere),
+        *(api, files, answer, collections, feedback, ask, chat, openai, cohere),
         *(tei, sts, ratsnlp, sagemaker, runtime, ops),
     ):
         app.register_api(contract)

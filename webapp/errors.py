@@ -113,12 +113,14 @@ def register_errors(app: Flask) -> None:
     app.register_error_handler(Exception, _answer_exception)
 
 
-def error_body(error: Exception) -> dict[str, Any]:
-    """Code and message of an error that ends an answer which has begun."""
-    if isinstance(error, errors.SsangError):
-        return {"code": _status("api", error)[1], "message": error.message}
-    log.error("stream failed", exc_info=error)
-    return {"code": "internal", "message": _INTERNAL}
+def error_body(error: Exception, contract: str = "api") -> dict[str, Any]:
+    """An error that ends an answer which has begun, as clients of ``api`` or ``openai`` know it."""
+    if not isinstance(error, errors.SsangError):
+        log.error("stream failed", exc_info=error)
+    problem = problem_of(error, contract)
+    if contract == "openai":
+        return _openai_error(problem)
+    return {"code": problem.code, "message": problem.message}
 
 
 def problem_of(error: Exception, contract: str) -> Problem:

@@ -1,13 +1,17 @@
 """OpenAI's embeddings and models."""
 
+import logging
 from typing import Any
 
 from flask import Response
 from flask_openapi import APIBlueprint, Tag
 
+from inference.corpus.base import CollectionInfo
+from inference.errors import CorpusUnavailable
+from webapp.answering import COLLECTION, collection_of
 from webapp.observation import note_reading
 from webapp.reply import base64_vector, json_reply, json_rows_reply, with_truncated
-from webapp.service import current_engine, current_service
+from webapp.service import current_service
 from webapp.wire.openai import (
     EmbeddingsReply,
     EmbeddingsRequest,
@@ -16,6 +20,8 @@ from webapp.wire.openai import (
     OpenAIErrorReply,
     OpenAIModel,
 )
+
+log = logging.getLogger(__name__)
 
 _ERRORS: dict[Any, Any] = dict.fromkeys(
     (400, 401, 404, 413, 415, 429, 500, 503, 504), OpenAIErrorReply
@@ -59,21 +65,38 @@ def create_embeddings(body: EmbeddingsRequest) -> Response:
 
 @openai.get("/models", summary="List the models", responses={200: ModelsReply})
 def list_models() -> Response:
-    """The loaded model."""
-    return json_reply({"object": "list", "data": [_model()]})
+    """The loaded model, which embeds, and the collections, which chat."""
+    service = current_service()
+    models = [_model()]
+    try:
+        models += [_collection(info) for info in service.corpus.list_collections()]
+    except CorpusUnavailable:
+        # Those who embed need none.
+        log.warning("collections could not be listed")
+    return json_reply({"object": "list", "data": models})
 
 
 @openai.get("/models/<path:id>", summary="Describe a model", responses={200: OpenAIModel})
 def retrieve_model(path: ModelPath) -> Response:
-    """The loaded model by its name; 404 for every other name."""
-    current_service().require_model(path.id)
+    """The loaded model or a collection by its name; 404 for every other name."""
+    service = current_service()
+    if path.id.startswith(COLLECTION):
+        return json_reply(_collection(collection_of(service.corpus, path.id).info()))
+    service.require_model(path.id)
     return json_reply(_model())
 
 
 def _model() -> dict[str, Any]:
-    name = current_engine().info().model
-    created = int(current_service().started)
-    return {"id": name, "object": "model", "created": created, "owned_by": "ssang"}
+    service = current_service()
+    return _described(service.engine.info().model, service.started)
+
+
+def _collection(info: CollectionInfo) -> dict[str, Any]:
+    return _described(f"{COLLECTION}{info.name}", info.created)
+
+
+def _described(name: str, created: float) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": int(created), "owned_by": "ssang"}
 
 
 def _as_it_is(vector: Any) -> Any:

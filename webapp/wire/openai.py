@@ -81,7 +81,7 @@ class EmbeddingsReply(BaseModel):
 
 
 class ModelPath(BaseModel):
-    """Name of a model; it may contain slashes."""
+    """Name of a model, or of a collection behind ``collection:``; it may contain slashes."""
 
     id: str = Field(examples=["ko-mini"])
 
@@ -91,12 +91,14 @@ class OpenAIModel(BaseModel):
 
     id: str
     object: Literal["model"]
-    created: int = Field(description="Unix time in seconds at which this service loaded it.")
+    created: int = Field(
+        description="Unix time in seconds at which this service loaded it, or it was made."
+    )
     owned_by: str
 
 
 class ModelsReply(BaseModel):
-    """The models: one."""
+    """The loaded model, and the collections."""
 
     object: Literal["list"]
     data: list[OpenAIModel]
