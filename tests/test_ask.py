@@ -250,7 +250,7 @@ def test_silence_is_filled_with_comments(
     generator.silent.set()
     client = app.test_client()
     response = client.post(URL, json={"question": QUESTION, "stream": True})
-    pieces = iter(response.response)
+    pieces = iter(response.iter_encoded())
     assert next(pieces).startswith(b"event: sources")
     assert [next(pieces) for _ in range(3)] == [b":\n\n"] * 3
     generator.silent.clear()

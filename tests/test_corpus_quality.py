@@ -6,7 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.faq import measure, parting, read_questions, sample_documents
+from benchmarks.faq import (
+    answer_all,
+    held_out_cases,
+    measure,
+    parting,
+    read_cases,
+    read_questions,
+    sample_documents,
+)
 from inference.corpus.base import DEFAULT_MODE, MODES, Collection
 from inference.corpus.local import LocalCorpus
 from inference.embedder import EngineEmbedder
@@ -31,3 +39,18 @@ def test_the_default_mode_is_the_best_one(sample: Collection) -> None:
 
 def test_questions_about_other_things_score_lower(sample: Collection) -> None:
     assert parting(sample, read_questions()) > 0.9
+
+
+def test_questions_about_other_things_are_told_that_nothing_is_near(
+    sample: Collection, engine: Engine
+) -> None:
+    answered = answer_all(sample, engine.model.nearness, held_out_cases())
+    assert answered.refused > 0.8
+    assert 0 < answered.first <= answered.cited <= answered.answered
+
+
+def test_no_held_out_question_chose_what_counts_as_near() -> None:
+    documents, cases = read_cases()
+    assert not {case.text for case in cases} & {question.text for question in read_questions()}
+    assert not {row.title for row in documents} & {row.title for row in sample_documents()}
+    assert {case.title for case in cases} == {"", *(row.title for row in documents)}

@@ -75,6 +75,24 @@ class Answer:
             self.observe(outcome)
         return text
 
+    def whole(self) -> dict[str, Any]:
+        """Text, sources and what it took, as clients see them."""
+        return {"answer": self.text(), **self.finding, **self.expense}
+
+    @property
+    def finding(self) -> dict[str, Any]:
+        """What is known before the text begins, as clients see it."""
+        return {
+            "found": self.asking.found,
+            "sources": self.sources,
+            "generator": self.generator,
+        }
+
+    @property
+    def expense(self) -> dict[str, Any]:
+        """What is known when the text has ended, as clients see it."""
+        return {"usage": self.usage, "timing_ms": self.timing_ms}
+
     @property
     def sources(self) -> list[dict[str, Any]]:
         """What it draws on, as clients see it."""

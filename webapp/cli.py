@@ -8,7 +8,8 @@ import click
 from inference.errors import SsangError
 
 _COMMANDS = (
-    *("serve", "encode", "score", "index", "search", "answer", "collections", "feedback"),
+    *("serve", "encode", "score", "index", "search", "ask", "answer"),
+    *("collections", "feedback"),
     *("info", "calibrate", "doctor", "package", "deploy"),
 )
 

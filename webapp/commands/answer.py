@@ -7,7 +7,7 @@ import click
 
 from inference.charset import UNDECODABLE, detect_encoding, open_text
 from inference.errors import InvalidInput
-from webapp.commands.model import loaded_reader, settings_flags
+from webapp.commands.model import READER_SETTINGS, loaded_reader, settings_flags
 from webapp.commands.source import open_source
 from webapp.reader import answer_body
 from webapp.settings import Settings
@@ -19,12 +19,6 @@ _INDENT = " " * 8
 
 # Characters of the text that are shown on either side of an answer.
 _AROUND = 40
-
-_READER_SETTINGS = (
-    *("reader", "reader_checkpoint", "reader_base"),
-    *("max_seq_length", "max_query_length", "max_answer_length", "doc_stride"),
-    *("no_answer_threshold", "device", "precision", "compute_threads"),
-)
 
 
 @click.command()
@@ -38,7 +32,7 @@ _READER_SETTINGS = (
 @click.option("--context", default="", help="The text, in place of a file.")
 @click.option("-n", "--n-best", default=1, show_default=True, help="Most parts to show.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, as the API answers.")
-@settings_flags(*_READER_SETTINGS)
+@settings_flags(*READER_SETTINGS, "device", "precision", "compute_threads")
 def answer(
     settings: Settings, question: str, source: str | None, context: str, n_best: int, as_json: bool
 ) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from inference.engine import Engine
     from inference.similarity import Vectors
 
-_CORPUS_SETTINGS = ("data_dir", "corpus", "exact")
+CORPUS_SETTINGS = ("data_dir", "corpus", "exact")
 
 INTERRUPTED = 130
 """Exit status of a command that Ctrl-C ended."""
@@ -26,7 +26,7 @@ INTERRUPTED = 130
 corpus_flags = settings_flags("data_dir", "corpus")
 """Gives a command the flags of where collections are kept."""
 
-search_flags = settings_flags(*_CORPUS_SETTINGS, *MODEL_SETTINGS)
+search_flags = settings_flags(*CORPUS_SETTINGS, *MODEL_SETTINGS)
 """The same with those of the model, and of how it searches."""
 
 

@@ -28,6 +28,12 @@ MODEL_SETTINGS = (
     "max_batch_tokens",
 )
 
+READER_SETTINGS = (
+    *("reader", "reader_checkpoint", "reader_base"),
+    *("max_seq_length", "max_query_length", "max_answer_length", "doc_stride"),
+    "no_answer_threshold",
+)
+
 _POLL_S = 0.02
 
 Command = Callable[..., Any]
@@ -100,12 +106,26 @@ def loaded_reader(settings: Settings) -> Iterator["Reader"]:
         NotFound, InvalidInput: there is no such reader, or it cannot be used.
         ModelUnavailable: answers are turned off.
     """
+    with optional_reader(settings) as reader:
+        if reader is None:
+            raise ModelUnavailable("Answers are turned off: name a reader with --reader.")
+        yield reader
+
+
+@contextmanager
+def optional_reader(settings: Settings) -> Iterator["Reader | None"]:
+    """The reader, once its model is loaded, if there is to be one; closed at the end.
+
+    Raises:
+        NotFound, InvalidInput: there is no such reader, or it cannot be used.
+    """
     from webapp.application import create_reader
 
     _prepare(settings)
     reader = create_reader(settings)
     if reader is None:
-        raise ModelUnavailable("Answers are turned off: name a reader with --reader.")
+        yield None
+        return
     try:
         _load(reader)
         yield reader

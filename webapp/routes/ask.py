@@ -60,8 +60,7 @@ def ask_collection(path: CollectionPath, body: AskRequest) -> Response:
     )
     if body.stream:
         return stream.events_reply(_Events(answer))
-    text = answer.text()
-    return json_reply({"answer": text, **_found(answer), **_spent(answer)})
+    return json_reply(answer.whole())
 
 
 @dataclass
@@ -71,10 +70,10 @@ class _Events:
     answer: Answer
 
     def pieces(self) -> Generator[bytes]:
-        yield stream.event("sources", _found(self.answer))
+        yield stream.event("sources", self.answer.finding)
         for text in self.answer.texts():
             yield stream.event("text", {"text": text})
-        yield stream.event("done", _spent(self.answer))
+        yield stream.event("done", self.answer.expense)
 
     def heartbeat(self) -> bytes:
         return stream.COMMENT
@@ -84,15 +83,3 @@ class _Events:
 
     def observe(self, outcome: str) -> None:
         self.answer.observe(outcome)
-
-
-def _found(answer: Answer) -> dict[str, Any]:
-    return {
-        "found": answer.asking.found,
-        "sources": answer.sources,
-        "generator": answer.generator,
-    }
-
-
-def _spent(answer: Answer) -> dict[str, Any]:
-    return {"usage": answer.usage, "timing_ms": answer.timing_ms}
