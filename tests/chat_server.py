@@ -1,9 +1,10 @@
 """A server on a real socket that speaks OpenAI's chat completions as a test tells it to."""
 
 import json
+import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, cast
@@ -37,6 +38,22 @@ class _Listener(ThreadingHTTPServer):
     daemon_threads = False
     state: ChatServer
 
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), ChatHandler)
+        self._connections: list[socket.socket] = []
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        connection, address = super().get_request()
+        self._connections.append(connection)
+        return connection, address
+
+    def hang_up(self) -> None:
+        """Ends connections that clients keep for their next request, and their threads."""
+        for connection in self._connections:
+            # Most are closed already.
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         self.state.left.set()
 
@@ -57,18 +74,23 @@ class ChatHandler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
         pass
 
-    def begin(self) -> None:
-        """Headers of a stream of events."""
+    def begin(self, content_type: str = "text/event-stream", **headers: str) -> None:
+        """Headers of a stream; ``x_name`` stands for ``x-name``."""
         self.send_response(200)
-        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Content-Type", content_type)
         self.send_header("Transfer-Encoding", "chunked")
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
         self.end_headers()
 
-    def event(self, data: object) -> None:
-        """One event, which is on its way when this returns."""
-        line = f"data: {data if isinstance(data, str) else json.dumps(data)}\n\n".encode()
-        self.wfile.write(f"{len(line):x}\r\n".encode() + line + b"\r\n")
+    def chunk(self, data: bytes) -> None:
+        """Bytes of a stream, which are on their way when this returns."""
+        self.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
         self.wfile.flush()
+
+    def event(self, data: object) -> None:
+        """One server-sent event."""
+        self.chunk(f"data: {data if isinstance(data, str) else json.dumps(data)}\n\n".encode())
 
     def piece(self, text: str, finish_reason: str | None = None) -> None:
         """One piece of an answer."""
@@ -117,7 +139,7 @@ def refusing(status: int, *, code: str = "", message: str = "", **headers: str) 
 @contextmanager
 def chat_server(*replies: Reply) -> Iterator[ChatServer]:
     """A server that answers so, until the block is left."""
-    listener = _Listener(("127.0.0.1", 0), ChatHandler)
+    listener = _Listener()
     state = ChatServer(f"http://127.0.0.1:{listener.server_port}/v1", replies=list(replies))
     listener.state = state
     thread = threading.Thread(target=listener.serve_forever, args=(0.05,))
@@ -127,4 +149,5 @@ def chat_server(*replies: Reply) -> Iterator[ChatServer]:
     finally:
         listener.shutdown()
         thread.join()
+        listener.hang_up()
         listener.server_close()
