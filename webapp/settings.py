@@ -33,7 +33,7 @@ _KEY = re.compile(r"[!-~]+")
 # Where collections can be kept but in a folder.
 _CLUSTER = re.compile(r"opensearch\+https?://[^\s/]\S*")
 
-_SECRETS = {"api_keys", "corpus"}
+_SECRETS = {"api_keys", "corpus", "generator_key"}
 
 
 def _split(value: Any) -> Any:
@@ -134,6 +134,24 @@ class Settings(BaseSettings):
     no_answer_threshold: float | None = Field(
         None,
         description="log-odds of no answer above which there is none; empty takes the reader's own",
+    )
+    generator: Literal["extractive", "openai", "local", "sagemaker"] = Field(
+        "extractive",
+        description="what writes answers from collections: extractive, openai, local or sagemaker",
+    )
+    generator_model: str = Field(
+        "",
+        description="its model: as its server calls it, a folder or hub id, or an endpoint's name",
+    )
+    generator_url: str = Field(
+        "", description="its server, such as http://127.0.0.1:11434/v1; empty is OpenAI's, or AWS's"
+    )
+    generator_key: SecretStr = Field(
+        "", validate_default=True, description="the key that its server wants"
+    )
+    generator_tokens: int = Field(512, ge=1, description="most tokens of an answer that it writes")
+    prompt_tokens: int = Field(
+        3000, ge=256, description="most tokens that it reads: question, conversation and sources"
     )
     host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 for all")
     port: int = _setting("port", 8000, "port to listen on", "PORT", ge=0, le=65535)

@@ -24,6 +24,11 @@ Ask = Callable[[str, Sequence[Turn]], "Answer"]
 
 _PROMPT = "> "
 
+_GENERATOR_SETTINGS = (
+    *("generator", "generator_model", "generator_url", "generator_key"),
+    *("generator_tokens", "prompt_tokens"),
+)
+
 
 @click.command()
 @click.argument("name")
@@ -37,7 +42,7 @@ _PROMPT = "> "
     help="Most sources.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, as the API answers.")
-@settings_flags(*CORPUS_SETTINGS, *MODEL_SETTINGS, *READER_SETTINGS)
+@settings_flags(*CORPUS_SETTINGS, *MODEL_SETTINGS, *READER_SETTINGS, *_GENERATOR_SETTINGS)
 def ask(settings: Settings, name: str, question: str | None, top_k: int, as_json: bool) -> None:
     """Answer QUESTION from the collection NAME; without one, talk about it.
 
