@@ -1,6 +1,7 @@
 // The JSON API: requests out, replies or one kind of error in.
 
 import { jsonLines } from "./json-lines.js";
+import { serverEvents } from "./server-events.js";
 
 /** The app's address without a trailing slash; a proxy may have mounted it below the origin's root. */
 export const BASE = location.origin + document.documentElement.dataset.root;
@@ -18,8 +19,9 @@ export function get(path, signal) {
   return request(path, { signal });
 }
 
-export function put(path) {
-  return request(path, { method: "PUT" });
+/** Without a body, nothing is sent but the request. */
+export function put(path, body) {
+  return request(path, body === undefined ? { method: "PUT" } : withJson("PUT", body));
 }
 
 /** What is deleted answers with nothing. */
@@ -29,12 +31,13 @@ export async function remove(path) {
 
 /** An aborted request rejects with the signal's reason, everything else with ApiError. */
 export function post(path, body, signal) {
-  return request(path, {
-    method: "POST",
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify(body),
-    signal,
-  });
+  return request(path, withJson("POST", body, signal));
+}
+
+/** Yields the server-sent events of the reply as they come, `{name, value}`; rejects as `post` does. */
+export async function* postEvents(path, body, signal) {
+  const response = await answerTo(path, withJson("POST", body, signal));
+  yield* unbroken(serverEvents(response.body), signal);
 }
 
 /** Sends a form with a file and yields the lines of the reply as they come, some at a time; rejects as `post` does. */
@@ -43,8 +46,17 @@ export async function* postFile(path, { file, fields }, signal) {
   for (const [name, value] of Object.entries(fields)) form.append(name, value);
   form.append("file", file);
   const response = await answerTo(path, { method: "POST", body: form, signal });
+  yield* unbroken(jsonLines(response.body), signal);
+}
+
+function withJson(method, body, signal) {
+  return { method, headers: { "Content-Type": "application/json" }, body: JSON.stringify(body), signal };
+}
+
+/** What a reply is made of; that it broke off is an error of ours, unless we aborted it. */
+async function* unbroken(parts, signal) {
   try {
-    yield* jsonLines(response.body);
+    yield* parts;
   } catch (error) {
     signal.throwIfAborted();
     throw new ApiError("interrupted", error.message);

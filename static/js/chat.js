@@ -1,7 +1,8 @@
-// The page of collections: putting documents in, looking at them, and searching.
+// The chat page: asking a collection, and beside that putting documents in, looking at them, and searching.
 
 import { readAddress, writeAddress } from "./address.js";
 import { ApiError, post } from "./api.js";
+import { Conversation } from "./chat-conversation.js";
 import { collectionPath, createCollection, listDocuments } from "./collection.js";
 import { CollectionPicker } from "./collection-picker.js";
 import { DocumentFilter } from "./document-filter.js";
@@ -23,10 +24,16 @@ const field = byId("query");
 const output = new Output();
 const picker = new CollectionPicker((collection, news) => {
   go({ collection, query: "", filter: {} });
+  conversation.keepOnly(picker.names);
   output.announce(news);
 });
 const filter = new DocumentFilter((value) => go({ filter: value }));
 const narrow = (key, value) => filter.narrow(key, value);
+const conversation = new Conversation({
+  narrow: (key, value) => go({ query: "", filter: {} }).then(() => narrow(key, value)),
+  search: (query) => mend({ query }),
+  failed: lookAgainAfter,
+});
 const upload = new DocumentUpload({ target, stored, announce: (text) => output.announce(text) });
 const list = new DocumentList({
   came: (documents) => filter.learn(documents),
@@ -107,6 +114,13 @@ function showFields() {
   byId("mode-hint").textContent = words.mode_hints[state.mode || "auto"];
   byId("finder").hidden = !info || info.documents === 0;
   byId("questions").hidden = state.collection !== SAMPLE;
+  conversation.show(state.collection, info, askable(info));
+}
+
+/** Whether there is anything to ask, and if not, why. */
+function askable(info) {
+  if (info) return info.documents > 0 ? "ready" : "empty";
+  return picker.first === null ? "none" : "gone";
 }
 
 async function search(signal) {
@@ -158,12 +172,13 @@ function setBusy(busy, searching) {
 
 function report(error) {
   output.showError(error);
-  if (["not_found", "conflict"].includes(error.code)) lookAgain();
+  lookAgainAfter(error);
   if (!(error instanceof ApiError)) throw error;
 }
 
 /** Somebody else may have deleted the collection, or a server with another model taken over. */
-async function lookAgain() {
+async function lookAgainAfter(error) {
+  if (!["not_found", "conflict"].includes(error.code)) return;
   await refresh(state.collection);
   if (!picker.info(state.collection)) await show();
 }
@@ -198,6 +213,7 @@ async function stored(collection) {
 }
 
 async function loadSample() {
+  setSending(true, "sample");
   try {
     const response = await fetch(byId("collection-panel").dataset.sample);
     const file = new File([await response.blob()], "faq.csv", { type: "text/csv" });
@@ -206,9 +222,12 @@ async function loadSample() {
   } catch (error) {
     picker.showError(error);
     return;
+  } finally {
+    setSending(false, "sample");
   }
   upload.open(false);
-  await go({ query: words.examples[0].query });
+  await go({ query: "" });
+  conversation.focus();
 }
 
 form.addEventListener("submit", (event) => {
@@ -225,7 +244,7 @@ field.addEventListener("input", () => {
 for (const button of document.querySelectorAll("[data-question]")) {
   button.addEventListener("click", () => go({ query: button.dataset.question }));
 }
-document.querySelector("[data-example]").addEventListener("click", loadSample);
+for (const button of document.querySelectorAll("[data-example]")) button.addEventListener("click", loadSample);
 addEventListener("popstate", () => {
   state = readAddress();
   field.value = state.query;
@@ -241,6 +260,7 @@ async function start() {
     if (error.code === "model_unavailable") setTimeout(start, LOADING_MS); // Soon it will be there.
     return;
   }
+  conversation.keepOnly(picker.names);
   state.collection ??= picker.first;
   await show();
 }

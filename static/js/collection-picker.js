@@ -30,7 +30,11 @@ export class CollectionPicker {
 
   /** The first name there is, or null. */
   get first() {
-    return this.#infos[0]?.name ?? null;
+    return this.names[0] ?? null;
+  }
+
+  get names() {
+    return this.#infos.map(({ name }) => name);
   }
 
   /** The description of a collection, or undefined where there is none. */

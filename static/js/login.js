@@ -1,3 +1,7 @@
+import { keepOnly } from "./chat-store.js";
+
+keepOnly([]); // Whoever signs in next in this tab need not be the one who asked.
+
 // A link may bring the key behind its #, where no server or log sees it.
 const linked = new URLSearchParams(location.hash.slice(1)).get("key");
 

@@ -10,6 +10,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from chromium import ARGS, NO_CHROMIUM, find_chromium
@@ -100,6 +101,8 @@ def new_page(
     contexts: list[Any] = []
     yield make
     for context in contexts:
+        for page in context.pages:
+            page.unroute_all(behavior="ignoreErrors")  # A request may still be on its way.
         context.close()
     assert complaints == []
 
@@ -135,6 +138,36 @@ def ask(live_server: str) -> Callable[..., Any]:
             return json.load(response)
 
     return send
+
+
+@pytest.fixture
+def send(live_server: str) -> Callable[[str, str], None]:
+    """A request without a body: `send("DELETE", "/api/collections/x")`."""
+
+    def send(method: str, path: str) -> None:
+        request = urllib.request.Request(live_server + quote(path), method=method)
+        urllib.request.urlopen(request, timeout=60).close()
+
+    return send
+
+
+@pytest.fixture
+def no_collections(send: Callable[[str, str], None], ask: Callable[..., Any]) -> None:
+    """The service holds no collection."""
+    for info in ask("/api/collections")["collections"]:
+        send("DELETE", f"/api/collections/{info['name']}")
+
+
+@pytest.fixture
+def fill(send: Callable[[str, str], None], ask: Callable[..., Any]) -> Callable[..., str]:
+    """Makes a collection of documents: `fill("faq", [{"id": "1", "title": ..., "text": ...}])`."""
+
+    def fill(name: str, documents: list[dict[str, Any]]) -> str:
+        send("PUT", f"/api/collections/{name}")
+        ask(f"/api/collections/{quote(name)}/documents", {"documents": documents})
+        return name
+
+    return fill
 
 
 @pytest.fixture
