@@ -101,7 +101,7 @@ def _begin(handler: ChatHandler, content_type: str = "text/event-stream") -> Non
 
 def _payload(pieces: Sequence[str], *, prefix: str = "data: ", end: str = "\n\n") -> bytes:
     """An answer as containers stream it."""
-    chunks = [
+    chunks: list[dict[str, Any]] = [
         {"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": None}]}
         for text in pieces
     ]

@@ -87,6 +87,7 @@ LAYERS = [
     {"inference.engine"},
     {"inference.answering.base"},
     {"inference.answering.prompts"},
+    {"inference.answering.torch_causal"},
     {
         "inference.answering.extractive",
         "inference.answering.local",
@@ -103,6 +104,7 @@ HEAVY = {"torch", "transformers", "sentence_transformers"}
 
 # Where torch is at home; whoever needs these modules imports them late.
 TORCH = {
+    "inference.answering.torch_causal",
     "inference.torch_model",
     "inference.torch_reader",
     "inference.encoders.torch_encoder",

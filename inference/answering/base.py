@@ -94,6 +94,7 @@ class Generator(Protocol):
         Raises, from there on:
             GeneratorUnavailable: what writes it cannot be reached, or broke off.
             Overloaded: it has too much to do.
+            TooLarge: the question leaves no room for sources in the prompt.
         """
 
     def close(self) -> None:
