@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import requests
+from chat_server import answering, chat_server
 from flask import Flask
 from flask.testing import FlaskClient
 from long_generator import LongGenerator
@@ -257,3 +258,38 @@ def test_silence_is_filled_with_comments(
     assert next(piece for piece in pieces if piece != b":\n\n").startswith(b"event: text")
     response.close()
     assert generator.closed.wait(timeout=60)
+
+
+# What the settings name
+
+
+def test_another_server_writes_the_answer(engine: Engine, tmp_path: Path) -> None:
+    with chat_server(answering(["카드를 정지", "해 드립니다. [1]"])) as server:
+        app = _app(
+            engine,
+            tmp_path,
+            generator="openai",
+            generator_url=server.url,
+            generator_model="any",
+            generator_key="secret",
+            generator_tokens=99,
+        )
+        answer = app.test_client().post(URL, json={"question": QUESTION}).get_json()
+        app.extensions["ssang"].asker.generator.close()
+        app.extensions["ssang"].corpus.close()
+    assert answer["answer"] == "카드를 정지해 드립니다. [1]"
+    assert answer["usage"] == {"prompt_tokens": 120, "completion_tokens": 7}
+    (asked,) = server.requests
+    assert asked["model"] == "any"
+    assert LOST.text in json.dumps(asked["messages"], ensure_ascii=False)
+    assert server.headers[0]["authorization"] == "Bearer secret"
+
+
+def test_a_generator_that_cannot_be_made_is_no_fault_of_the_client(
+    engine: Engine, tmp_path: Path
+) -> None:
+    app = _app(engine, tmp_path, generator="openai")
+    response = app.test_client().post(URL, json={"question": QUESTION})
+    app.extensions["ssang"].corpus.close()
+    assert response.status_code == 502
+    assert "generator_model" in response.get_json()["error"]["message"]

@@ -76,3 +76,7 @@ def test_a_conversation_at_a_terminal(model: Path, data: Path) -> None:
     assert done.stdout.count(ANSWER) == 2
     assert done.stdout.count("> ") == 4
     assert done.stdout.endswith("> \n")
+
+
+def test_a_service_does_not_start_with_a_generator_that_lacks_something(model: Path) -> None:
+    assert "generator_model" in refusal("serve", "--generator", "openai", model=model)

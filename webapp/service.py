@@ -11,7 +11,7 @@ from inference.answering.asker import Asker
 from inference.answering.base import Generator
 from inference.corpus.base import Corpus
 from inference.engine import Engine
-from inference.errors import ModelUnavailable, NotFound
+from inference.errors import GeneratorUnavailable, InvalidInput, ModelUnavailable, NotFound
 from inference.feedback import FeedbackStore
 from inference.lifecycle import Failure, State
 from inference.reader import Reader
@@ -105,13 +105,20 @@ class Service:
 
         Raises:
             ModelUnavailable: there is no model to search them with.
+            GeneratorUnavailable: there is nothing to write them with.
         """
         with self._opening:
             if self._asker is None:
                 nearness = self.engine.model.nearness
-                generator = self.generator or create_generator(self.settings, self.answerer)
-                self._asker = Asker(generator, nearness)
+                self._asker = Asker(self.generator or self._create_generator(), nearness)
             return self._asker
+
+    def _create_generator(self) -> Generator:
+        try:
+            return create_generator(self.settings, self.answerer)
+        except (InvalidInput, NotFound) as error:
+            # What is wrong with the settings is no fault of whoever asks.
+            raise GeneratorUnavailable(error.message) from error
 
     @property
     def state(self) -> State:

@@ -36,11 +36,21 @@ def serve(**flags: Any) -> None:
     """
     given = {name: value for name, value in flags.items() if value is not None}
     settings = read_settings(**given)
+    _check_generator(settings)
     os.environ.update(as_environment(given))
     if settings.tunnel:
         sys.exit(_serve_in_public(settings))
     # The process becomes gunicorn's master, so that signals reach it.
     os.execv(sys.executable, _COMMAND)  # noqa: S606
+
+
+def _check_generator(settings: Settings) -> None:
+    """Refuses settings of the generator that cannot be used, before anything else starts."""
+    if settings.generator != "extractive":
+        # It loads more than gunicorn's master may.
+        from webapp.generator import create_generator
+
+        create_generator(settings, None).close()
 
 
 def _serve_in_public(settings: Settings) -> int:
