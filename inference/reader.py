@@ -20,14 +20,14 @@ from inference.job import Job, Row, Usage
 from inference.lifecycle import Failure, State
 from inference.reader_model import ReaderModel
 from inference.result import Timing
-from inference.spans import best_spans
+from inference.spans import best_spans, without_overlaps
 from inference.tokenizer import PairWindow, Tokenizer
 
 if TYPE_CHECKING:
     from inference.torch_reader import TorchReader
 
-# Spans of each window that may be among the best of all.
-_SPANS_A_WINDOW = 20
+# Spans of a window that are looked at for each answer wanted: most lie over better ones.
+_SPANS_AN_ANSWER = 20
 
 MAX_ANSWERS = 20
 
@@ -241,9 +241,13 @@ class Reader:
         normaliser = float(np.logaddexp.reduce(whole, axis=1).sum())
         found: list[Answer] = []
         for owner, window, (starts, ends) in zip(owners, windows, readable, strict=True):
-            for span in best_spans(
-                starts, ends, longest=self.model.limits.max_answer_length, count=_SPANS_A_WINDOW
-            ):
+            spans = best_spans(
+                starts,
+                ends,
+                longest=self.model.limits.max_answer_length,
+                count=_SPANS_AN_ANSWER * n_best,
+            )
+            for span in without_overlaps(spans, n_best):
                 start, end = window.spans[span.start][0], window.spans[span.end][1]
                 score = float(np.exp(span.score - normaliser))
                 found.append(Answer(documents[owner][start:end], score, start, end, owner))

@@ -1,6 +1,6 @@
 """From the logits of a reader to spans of its context: pure functions over arrays and offsets."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -40,6 +40,21 @@ def windows(tokens: int, size: int, stride: int) -> Iterator[Window]:
         yield Window(start, start + size)
         start += size - stride
     yield Window(start, tokens)
+
+
+def without_overlaps(spans: Iterable[Span], count: int) -> list[Span]:
+    """The first ``count`` spans that share no token with one before them.
+
+    >>> without_overlaps([Span(3, 4, 9.0), Span(4, 5, 8.0), Span(5, 5, 7.0)], 2)
+    [Span(start=3, end=4, score=9.0), Span(start=5, end=5, score=7.0)]
+    """
+    kept: list[Span] = []
+    for span in spans:
+        if len(kept) == count:
+            break
+        if all(span.end < other.start or span.start > other.end for other in kept):
+            kept.append(span)
+    return kept
 
 
 def best_spans(starts: Logits, ends: Logits, *, longest: int, count: int) -> list[Span]:

@@ -113,7 +113,17 @@ def _load_lightning(checkpoint: Checkpoint, file: Path) -> PreTrainedModel:
     quiet_transformers()
     config = AutoConfig.from_pretrained(checkpoint.transformer_path, local_files_only=True)
     model: PreTrainedModel = AutoModelForQuestionAnswering.from_config(config)  # type: ignore[no-untyped-call]
-    missing, unexpected = model.load_state_dict(_lightning_weights(file), strict=False)
+    weights = _lightning_weights(file)
+    try:
+        missing, unexpected = model.load_state_dict(weights, strict=False)
+    except RuntimeError as error:
+        # Its first line names the class alone.
+        reason = " ".join(str(error).split()[:40])
+        raise InvalidInput(
+            f"The weights in {file.name} have other shapes than those of '{checkpoint.name}': "
+            f"{reason}",
+            item="reader_base",
+        ) from error
     missing = [key for key in missing if not key.endswith(_IGNORED)]
     unexpected = [key for key in unexpected if not key.endswith(_IGNORED)]
     if missing or unexpected:
