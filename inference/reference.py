@@ -21,7 +21,7 @@ from inference.resource import locate
 _HUB_ID = re.compile(r"(?P<id>\w[\w.-]*/\w[\w.-]*)(?:@(?P<revision>[\w./-]+))?", re.ASCII)
 
 # What of a hub repository is needed to serve it: no ONNX, TensorFlow or training leftovers.
-_HUB_FILES = ["*.json", "*.txt", "*.model", "*.safetensors", "*.bin"]
+_HUB_FILES = ["*.json", "*.txt", "*.model", "*.jinja", "*.safetensors", "*.bin"]
 _NOT_NEEDED = ["onnx/*", "openvino/*", "training_args.bin", "optimizer.bin", "checkpoint-*/*"]
 
 _ARCHIVES = (".tar.gz", ".tgz", ".tar")
@@ -64,9 +64,10 @@ def find_model(reference: str, embedded: Sequence[str] | None = None) -> tuple[s
     hub = _HUB_ID.fullmatch(reference)
     if hub:
         return hub["id"], _fetch(hub["id"], hub["revision"])
+    travelling = f"an embedded model ({', '.join(embedded)}), " if embedded else ""
     raise NotFound(
-        f"There is no model '{reference}': name an embedded model "
-        f"({', '.join(embedded)}), a folder, a model.tar.gz, or a hub id such as org/name."
+        f"There is no model '{reference}': name {travelling}a folder, a model.tar.gz, or a hub id "
+        "such as org/name."
     )
 
 

@@ -211,7 +211,7 @@ def test_what_is_missing_is_named(kind: str, item: str) -> None:
 
 
 def test_model_that_is_not_there_is_named() -> None:
-    with pytest.raises(NotFound, match="'no-such-folder'"):
+    with pytest.raises(NotFound, match="'no-such-folder': name a folder, a model"):
         open_generator("local", model="no-such-folder")
 
 
