@@ -291,6 +291,30 @@ def test_bad_thresholds_are_refused(model: Path, thresholds: object) -> None:
 
 
 @pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ({"answer_floor": 0.35, "answer_margin": 0.05}, Nearness(0.35, 0.05)),
+        ({"thresholds": {"medium": 0.4}}, Nearness(0.4, 0.1)),
+        ({"answer_floor": -0.2}, Nearness(-0.2, 0.1)),
+        ({}, Nearness(0.6, 0.1)),
+    ],
+)
+def test_what_is_near_a_question_is_the_model_s_or_follows_its_thresholds(
+    model: Path, content: object, expected: Nearness
+) -> None:
+    write_json(model / "ssang.json", content)
+    assert open_checkpoint(str(model)).nearness == expected
+
+
+@pytest.mark.parametrize("name", ["answer_floor", "answer_margin"])
+@pytest.mark.parametrize("value", ["much", None, [0.5], -1.5, 2.5, float("nan")])
+def test_bad_bounds_of_nearness_are_refused(model: Path, name: str, value: object) -> None:
+    write_json(model / "ssang.json", {name: value})
+    with pytest.raises(InvalidInput, match=r"ssang\.json: answer_floor .* answer_margin"):
+        open_checkpoint(str(model))
+
+
+@pytest.mark.parametrize(
     "name",
     [
         "model.safetensors",

@@ -23,8 +23,10 @@ def test_one_tower(tmp_path: Path) -> None:
 
 def test_folder_with_two_encoders_has_two_towers(tmp_path: Path) -> None:
     folder = _towers(tmp_path / "pair")
-    write_json(folder / "ssang.json", {"thresholds": {"high": 0.9, "medium": 0.5, "binary": 0.7}})
+    thresholds = {"high": 0.9, "medium": 0.5, "binary": 0.7}
+    write_json(folder / "ssang.json", {"thresholds": thresholds, "answer_floor": 0.45})
     model = open_model(str(folder))
+    assert model.nearness.floor == 0.45
     assert model.has_two_towers
     assert (model.name, model.thresholds.high) == ("pair", 0.9)
     assert model.query.path.name == "query_encoder"

@@ -209,7 +209,7 @@ def test_request_without_the_key_is_unauthorized(engine: Engine) -> None:
 
 def test_models_lists_the_loaded_one(client: FlaskClient) -> None:
     models = ModelsReply.model_validate(client.get("/v1/models").get_json(), strict=True).data
-    assert [model.id for model in models] == ["ko-mini"]
+    assert models[0].id == "ko-mini"
     assert client.get("/v1/models/ko-mini").get_json() == models[0].model_dump()
 
 

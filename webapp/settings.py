@@ -149,7 +149,7 @@ class Settings(BaseSettings):
     generator_key: SecretStr = Field(
         "", validate_default=True, description="the key that its server wants"
     )
-    generator_tokens: int = Field(512, ge=1, description="most tokens of an answer that it writes")
+    generator_tokens: int = Field(2**9, ge=1, description="most tokens of an answer that it writes")
     prompt_tokens: int = Field(
         3000, ge=256, description="most tokens that it reads: question, conversation and sources"
     )
