@@ -12,12 +12,15 @@ import pytest
 import schemathesis
 from running_service import wait_until
 from tiny_model import save_bert, save_sentence_transformer
+from tiny_reader import save_reader
 from werkzeug.test import run_wsgi_app
 
 from inference.corpus.base import Document
 from inference.engine import Engine
 from inference.lifecycle import State
 from inference.model import open_model
+from inference.reader import Reader
+from inference.reader_model import ReaderLimits, open_reader
 from webapp import create_app
 from webapp.settings import Settings
 
@@ -78,6 +81,9 @@ def _small_model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     wait_until(lambda: engine.state is State.READY)
     service = app.extensions["ssang"]
     service.encoder = engine
+    limits = ReaderLimits(doc_stride=32)
+    reader = open_reader(str(save_reader(folder / "reader")), limits=limits)
+    service.answerer = Reader(reader, device="cpu")
     # What the document's examples name.
     collection, _ = service.corpus.create("faq")
     collection.add([Document("1", "분실 신고는 24시간 받습니다.", metadata={"type": "카드"})])

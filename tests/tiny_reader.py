@@ -54,7 +54,8 @@ def save_reader(folder: Path, kind: Kind = "bert") -> Path:
             bos_token_id=0,
             eos_token_id=2,
         )
-    model: Any = AutoModelForQuestionAnswering.from_config(config)
+    auto_class: Any = AutoModelForQuestionAnswering
+    model = auto_class.from_config(config)
     with torch.no_grad():
         for name, weight in model.named_parameters():
             weight.copy_(_numbers(name, tuple(weight.shape)))
