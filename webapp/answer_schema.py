@@ -68,3 +68,13 @@ class AskReply(BaseModel):
     generator: str = Field(description="What wrote the answer.")
     usage: AnswerUsage
     timing_ms: AnswerTiming
+
+
+class AskEvent(BaseModel):
+    """A server-sent event of an answer: ``sources``, ``text`` piece by piece, ``done``."""
+
+    event: Literal["sources", "text", "done", "error"]
+    data: str = Field(
+        description="JSON: found, sources and generator; text; usage and timing_ms; or code and "
+        "message of the error that ended it."
+    )

@@ -9,7 +9,7 @@ from flask_openapi import APIBlueprint, Tag
 
 from inference.answering.base import Turn
 from webapp import stream
-from webapp.answer_schema import AskReply, AskRequest
+from webapp.answer_schema import AskEvent, AskReply, AskRequest
 from webapp.answering import Answer, begin_answer
 from webapp.collection_schema import CollectionPath
 from webapp.errors import error_body
@@ -25,11 +25,10 @@ _ERRORS: dict[Any, Any] = dict.fromkeys(
 
 _ANSWER: dict[Any, Any] = {
     200: {
-        "description": "The answer; of a stream the events sources (found, sources, generator), "
-        "text (text), and done (usage, timing_ms) or error (code, message).",
+        "description": "The answer, whole or as server-sent events.",
         "content": {
             JSON: {"schema": inline_schema(AskReply)},
-            stream.EVENTS: {"schema": {"type": "string"}},
+            stream.EVENTS: {"schema": inline_schema(AskEvent)},
         },
     },
 }

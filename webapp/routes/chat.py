@@ -19,7 +19,7 @@ from webapp.observation import notes
 from webapp.parsing import inline_schema
 from webapp.reply import JSON, json_reply
 from webapp.service import current_corpus, current_service
-from webapp.wire.chat import ChatMessage, ChatReply, ChatRequest
+from webapp.wire.chat import ChatEvent, ChatMessage, ChatReply, ChatRequest
 from webapp.wire.openai import OpenAIErrorReply
 
 _ERRORS: dict[Any, Any] = dict.fromkeys(
@@ -31,7 +31,7 @@ _ANSWER: dict[Any, Any] = {
         "description": "The answer, or its chunks as server-sent events.",
         "content": {
             JSON: {"schema": inline_schema(ChatReply)},
-            stream.EVENTS: {"schema": {"type": "string"}},
+            stream.EVENTS: {"schema": inline_schema(ChatEvent)},
         },
     },
 }

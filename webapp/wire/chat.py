@@ -114,3 +114,11 @@ class ChatReply(BaseModel):
     model: str
     choices: list[ChatChoice]
     usage: ChatUsage | None = Field(description="null where the generator does not tell.")
+
+
+class ChatEvent(BaseModel):
+    """A server-sent event of an answer; the last one's data is ``[DONE]``."""
+
+    data: str = Field(
+        description="A chat.completion.chunk as JSON; the last one's delta holds the sources."
+    )
