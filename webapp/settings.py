@@ -151,7 +151,7 @@ class Settings(BaseSettings):
     )
     generator_tokens: int = Field(2**9, ge=1, description="most tokens of an answer that it writes")
     prompt_tokens: int = Field(
-        3000, ge=256, description="most tokens that it reads: question, conversation and sources"
+        3000, ge=600, description="most tokens that it reads: question, conversation and sources"
     )
     host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 for all")
     port: int = _setting("port", 8000, "port to listen on", "PORT", ge=0, le=65535)
