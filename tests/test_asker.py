@@ -37,7 +37,7 @@ class WordEmbedder:
 
     def embed_query(self, query: str) -> Vectors:
         vector = np.array([word in query for word in WORDS], dtype=np.float32)
-        unit: Vectors = vector / max(np.linalg.norm(vector), 1e-6)
+        unit: Vectors = vector / max(float(np.linalg.norm(vector)), 1e-6)
         return unit
 
 
@@ -60,7 +60,7 @@ def asker(generator: LongGenerator) -> Asker:
 
 
 def _hit(name: str, score: float) -> Hit:
-    return Hit(Document(name, name), score, score, PassagePlace("text", 0, 1))
+    return Hit(Document(name, name), PassagePlace("text", 0, 1), score, score)
 
 
 def _names(hits: Sequence[Hit]) -> list[str]:
