@@ -1,6 +1,7 @@
 """Answers from collections over HTTP: whole, streamed, refused, left in mid-answer."""
 
 import json
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -13,6 +14,7 @@ from chat_server import answering, chat_server
 from flask import Flask
 from flask.testing import FlaskClient
 from long_generator import LongGenerator
+from prometheus_client import REGISTRY
 from running_service import serving, wait_until
 
 from inference.answering.asker import NOTHING_NEAR
@@ -258,6 +260,27 @@ def test_silence_is_filled_with_comments(
     assert next(piece for piece in pieces if piece != b":\n\n").startswith(b"event: text")
     response.close()
     assert generator.closed.wait(timeout=60)
+
+
+def test_log_and_metrics_tell_what_became_of_answers_and_no_text(
+    client: FlaskClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    def counted(outcome: str) -> float:
+        return REGISTRY.get_sample_value("ssang_answers_total", {"outcome": outcome}) or 0.0
+
+    before = counted("complete"), counted("nothing found")
+    with caplog.at_level(logging.INFO, "webapp.observation"):
+        for streamed in (False, True):
+            client.post(URL, json={"question": QUESTION, "stream": streamed})
+        client.post(URL, json={"question": ELSEWHERE})
+    assert (counted("complete"), counted("nothing found")) == (before[0] + 2, before[1] + 1)
+    lines = [vars(record) for record in caplog.records if record.message == "request"]
+    assert [(line["found"], line["outcome"], line["generator"]) for line in lines] == [
+        (True, "complete", "extractive"),
+        (True, "complete", "extractive"),
+        (False, "complete", "extractive"),
+    ]
+    assert all(text not in str(lines) for text in (QUESTION, ELSEWHERE, LOST.text))
 
 
 # What the settings name
