@@ -7,9 +7,12 @@ import { duration, facts, scoreBar, scoreText, tokenCount } from "./score.js";
 
 const words = messages.answer;
 
+// Of the best part's score.
+const LEAST_SHARE = 0.001;
+
 /** The panel of a reply; where there is no answer, it says so, and marks nothing until somebody picks a part. */
 export function renderAnswer(reply, { body }) {
-  const parts = reply.found ? [reply, ...reply.alternatives] : reply.alternatives;
+  const parts = worthwhile(reply.found ? [reply, ...reply.alternatives] : reply.alternatives);
   const text = el("div", { class: "reading__text", id: "passage", tabindex: "0", role: "group", "aria-label": words.context });
   const buttons = parts.map((part) => partButton(part, () => mark(part)));
 
@@ -34,6 +37,11 @@ export function renderAnswer(reply, { body }) {
       [messages.result.time, duration(reply.timing_ms)]));
   const announcement = reply.found ? format(words.announce, { answer: reply.answer }) : words.nothing;
   return { nodes: [node], announcement };
+}
+
+/** Parts that could have been meant: a text always has some that come next, however far behind. */
+function worthwhile(parts) {
+  return parts.filter(({ score }) => score >= LEAST_SHARE * parts[0].score);
 }
 
 function answerHead({ answer }) {

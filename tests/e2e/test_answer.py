@@ -20,6 +20,7 @@ QUESTION = "훈민정음은 언제 창제되었나요?"
 CONTEXT = (
     "👑 세종은 조선의 제4대 국왕이다. 1443년에 훈민정음을 창제하였다.\n<b>집현전</b>도 두었다."
 )
+TWO_YEARS = "훈민정음은 1443년에 창제되었다. 훈민정음은 1446년에 반포되었다."
 FILLING = "상점은 고객이 주문한 상품을 정성껏 포장하여 보냅니다. " * 25
 
 
@@ -67,12 +68,13 @@ def test_typed_korean_is_answered_and_marked(page: Page, answered: Answered, ask
 
 
 def test_other_parts_are_marked_when_clicked(page: Page, answered: Answered, ask: Ask) -> None:
-    fill(page, QUESTION, CONTEXT)
+    fill(page, "훈민정음과 관련된 해는?", TWO_YEARS)
     send(page, answered)
-    body = {"question": QUESTION, "context": CONTEXT, "n_best": 5}
+    body = {"question": "훈민정음과 관련된 해는?", "context": TWO_YEARS, "n_best": 5}
     reply = ask("/api/answer", body)
+    near = [part for part in reply["alternatives"] if part["score"] >= 0.001 * reply["score"]]
     shown = page.locator(".part__text").all_inner_texts()
-    assert shown == [reply["answer"], *(part["answer"] for part in reply["alternatives"])]
+    assert shown == [reply["answer"], *(part["answer"] for part in near)]
     first, second = page.locator(".part").nth(0), page.locator(".part").nth(1)
     expect(first).to_have_attribute("aria-pressed", "true")
     second.click()
@@ -124,7 +126,7 @@ def test_every_text_can_be_read(
         send(page, answered)
         texts = ".reading p, .reading h3, .reading mark, .part__text, .part__score, .reading dt"
         measured = contrasts(page, texts)
-        assert len(measured) > 8
+        assert len(measured) > 5
         assert min(ratio for _, ratio in measured) >= 4.5
 
 
