@@ -1,7 +1,7 @@
 // The conversation about a collection: asking, and answers that arrive piece by piece.
 
 import { ApiError, postEvents } from "./api.js";
-import { keepOnly, loadTurns, saveTurns } from "./chat-store.js";
+import { loadTurns, saveTurns } from "./chat-store.js";
 import { newTurn, TurnView } from "./chat-turn.js";
 import { collectionPath } from "./collection.js";
 import { byId } from "./dom.js";
@@ -60,13 +60,10 @@ export class Conversation {
     this.#showWelcome(state);
   }
 
-  /** Forgets what was said about collections that are gone. */
-  keepOnly(collections) {
-    keepOnly(collections);
-  }
-
+  /** Goes to where the next question is typed, unless that would lay a phone's keyboard over the answer. */
   focus() {
-    this.#field.focus();
+    const place = matchMedia("(pointer: coarse)").matches ? byId("turns") : this.#field;
+    place.focus({ preventScroll: true });
   }
 
   async ask(question) {

@@ -65,7 +65,7 @@ export class TurnView {
     this.#turn.state = state;
     this.#text.end();
     this.#waiting.remove();
-    if (state === "failed") this.#below.prepend(error ? alertOf(error) : notice(words.broken), this.#againButton());
+    if (state === "failed") this.#below.prepend(error ? raised(error) : notice(words.broken), this.#againButton());
     else if (state === "stopped") this.#below.prepend(notice(words.stopped), this.#againButton());
     else if (!this.#turn.found) this.#below.append(this.#nothing());
     else this.#below.append(this.#foot());
@@ -109,6 +109,10 @@ export class TurnView {
       new Vote(this.#turn, this.#collection, this.#hooks).element,
       el("p", { class: "turn__origin" }, origin));
   }
+}
+
+function raised(error) {
+  return el("div", { role: "alert" }, alertOf(error));
 }
 
 function notice(text) {

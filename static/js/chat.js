@@ -3,6 +3,7 @@
 import { readAddress, writeAddress } from "./address.js";
 import { ApiError, post } from "./api.js";
 import { Conversation } from "./chat-conversation.js";
+import { keepOnly } from "./chat-store.js";
 import { collectionPath, createCollection, listDocuments } from "./collection.js";
 import { CollectionPicker } from "./collection-picker.js";
 import { DocumentFilter } from "./document-filter.js";
@@ -24,7 +25,7 @@ const field = byId("query");
 const output = new Output();
 const picker = new CollectionPicker((collection, news) => {
   go({ collection, query: "", filter: {} });
-  conversation.keepOnly(picker.names);
+  keepOnly(picker.names);
   output.announce(news);
 });
 const filter = new DocumentFilter((value) => go({ filter: value }));
@@ -260,7 +261,7 @@ async function start() {
     if (error.code === "model_unavailable") setTimeout(start, LOADING_MS); // Soon it will be there.
     return;
   }
-  conversation.keepOnly(picker.names);
+  keepOnly(picker.names);
   state.collection ??= picker.first;
   await show();
 }

@@ -57,7 +57,7 @@ def answer() -> str:
 
 @pages.get("/chat")
 def chat() -> str:
-    """Collections: what is in them, and searches."""
+    """Questions to a collection; what is in it, and searches."""
     settings = current_service().settings
     return render_template("chat.html", max_bytes=settings.max_body_bytes)
 
