@@ -10,7 +10,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -75,8 +75,12 @@ class LocalCorpus:
 
     def list_collections(self) -> list[CollectionInfo]:
         """All collections by name."""
-        names = sorted(path.parent.name for path in self._folder.glob(f"[!.]*/{_FILE}"))
-        return [self.open(name).info() for name in names]
+        infos: list[CollectionInfo] = []
+        for name in sorted(path.parent.name for path in self._folder.glob(f"[!.]*/{_FILE}")):
+            # One may be deleted meanwhile.
+            with suppress(NotFound):
+                infos.append(self.open(name).info())
+        return infos
 
     def create(self, name: str) -> tuple[Collection, bool]:
         """The collection of that name, and whether it is new."""
@@ -193,12 +197,11 @@ class LocalCollection:
     def add(self, documents: Sequence[Document]) -> Added:
         """Puts documents in; see :meth:`inference.corpus.base.Collection.add`."""
         wanted = {document.id: document for document in documents}
+        identity = self._embedder.identity
+        # Before the vectors are made in vain; the store looks again.
+        self._store.check_identity(identity)
         there = self._store.unchanged(list(wanted.values()))
         new = [document for document in wanted.values() if document.id not in there]
-        identity = self._embedder.identity
-        if new:
-            # Before the vectors are made in vain; the store looks again.
-            self._store.check_identity(identity)
         rows = list(zip(new, self._embedder.embed_documents(new), strict=True))
         added = self._store.put(rows, identity)
         self._publisher.start()

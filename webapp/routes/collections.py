@@ -265,6 +265,8 @@ def _add_file(name: str) -> Response:
     stream.hold_place()
     form = read_body(DocumentFileForm, {**request.form.to_dict(), **request.files.to_dict()})
     collection = current_corpus().open(name)
+    # Vectors of another model are refused while there is a status to say so.
+    collection.add([])
     with stream.taken_over(form.file) as upload:
         source = open_documents(
             upload,
