@@ -84,6 +84,12 @@ VIEWS = {
 }
 
 
+# The panel beside a conversation scrolls by itself.
+TO_TOP = """
+for (const part of [window, ...document.querySelectorAll(".collection")]) part.scrollTo(0, 0);
+"""
+
+
 # A phone's picture shows more than its screen does, as if somebody had scrolled.
 PHONE_HEIGHT = 2000
 
@@ -116,7 +122,7 @@ def take(browser: Browser, url: str, folder: Path) -> None:
             if label == "phone":
                 page.set_viewport_size({"width": view.width, "height": PHONE_HEIGHT})
             if label == "phone" or shot.height > HEIGHT:
-                page.evaluate("() => document.querySelectorAll('*').forEach(e => e.scrollTo(0, 0))")
+                page.evaluate(TO_TOP)
             if label == "phone":
                 page.locator(shot.part).evaluate("element => element.scrollIntoView()")
             page.screenshot(path=path)
