@@ -589,6 +589,17 @@ def test_phones_have_the_conversation_first(
         expect(page.locator("#collection")).to_be_in_viewport()
 
 
+def test_phone_s_keyboard_does_not_cover_the_answer(new_page: NewPage, collection: str) -> None:
+    page = new_page(viewport={"width": 375, "height": 740}, has_touch=True, is_mobile=True)
+    open_page(page, collection)
+    question(page).tap()
+    question(page).fill(QUESTION)
+    page.get_by_role("button", name="보내기").tap()
+    expect(page.locator(".vote")).to_be_visible()
+    expect(question(page)).not_to_be_focused()
+    expect(page.locator("#turns")).to_be_focused()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_is_readable(
     new_page: NewPage,

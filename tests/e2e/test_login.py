@@ -157,3 +157,16 @@ def test_form_is_readable_and_fits(
     sign_in(page)
     expect(page.locator("#model")).to_contain_text("ko-mini")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_signing_out_forgets_what_was_asked(page: Page, locked: str) -> None:
+    page.goto(f"{locked}/chat")
+    sign_in(page)
+    expect(page.locator("#model")).to_contain_text("ko-mini")
+    page.get_by_role("button", name="예시 FAQ로 시작하기").click()
+    page.get_by_role("button", name="해외로 돈을 보내고 싶어요").click(timeout=60_000)
+    expect(page.locator(".vote")).to_be_visible()
+    assert "해외로" in page.evaluate("JSON.stringify(sessionStorage)")
+    page.get_by_role("button", name="로그아웃").click()
+    expect(page.get_by_label("API 키")).to_be_visible()
+    page.wait_for_function("sessionStorage.length === 0")
