@@ -44,7 +44,7 @@ def stored_language(page: Page) -> str | None:
 
 @pytest.mark.parametrize(
     ("path", "example"),
-    [("/", 0), ("/rank", 0), ("/rank", 1), ("/file", 0), ("/file", None), ("/chat", 0)],
+    [("/", 0), ("/rank", 0), ("/rank", 1), ("/file", 0), ("/file", None), ("/chat", None)],
 )
 def test_english_pages_have_no_korean_words(
     new_page: NewPage, answered: Answered, path: str, example: int | None
@@ -60,6 +60,21 @@ def test_english_pages_have_no_korean_words(
     expect(page.locator("#model")).to_have_attribute("data-state", "ready")
     found = words(page)
     assert len(found) > 15
+    assert [text for text in found if HANGUL.search(text) or "{" in text] == []
+
+
+def test_english_conversations_and_searches_have_no_korean_words(
+    new_page: NewPage, fill: Callable[..., str]
+) -> None:
+    card = {"id": "1", "title": "I lost my card.", "text": "Call us at any time to block it."}
+    page = new_page(locale="en-US")
+    page.goto(f"/chat?collection={fill('cards', [card])}&q=card")
+    expect(page.locator("#answer")).to_be_visible()
+    page.locator("#question").fill("I lost my card.")
+    page.locator("#question").press("Enter")
+    expect(page.locator(".vote")).to_be_visible()
+    found = words(page)
+    assert "Call us at any time to block it." in " ".join(found)
     assert [text for text in found if HANGUL.search(text) or "{" in text] == []
 
 

@@ -20,9 +20,10 @@ READABLE = 4.5
 
 
 @pytest.fixture(scope="module")
-def locked(start_service: StartService) -> str:
-    """Address of a service that asks for a key."""
-    return start_service(api_keys=KEY, workers=1).url
+def locked(start_service: StartService, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Address of a service that asks for a key, and has no collections yet."""
+    data_dir = tmp_path_factory.mktemp("data")
+    return start_service(api_keys=KEY, workers=1, data_dir=data_dir).url
 
 
 @pytest.fixture
