@@ -42,6 +42,7 @@ def stored_language(page: Page) -> str | None:
     return values.get("ssang_language")
 
 
+@pytest.mark.usefixtures("no_collections")
 @pytest.mark.parametrize(
     ("path", "example"),
     [("/", 0), ("/rank", 0), ("/rank", 1), ("/file", 0), ("/file", None), ("/chat", None)],
