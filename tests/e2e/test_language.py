@@ -111,6 +111,8 @@ def test_choice_is_remembered_on_every_page(page: Page) -> None:
     assert stored_language(page) == "en"
     page.get_by_role("link", name="File").click()
     expect(page).to_have_title("File · ssang")
+    # The title is there before the scripts are.
+    expect(page.locator("#model")).to_have_attribute("data-state", "ready")
     page.get_by_role("button", name="한국어").click()
     expect(page).to_have_title("파일 · ssang")
     assert stored_language(page) == "ko"
