@@ -8,10 +8,11 @@ from typing import Any
 
 from inference import metrics
 from inference.answering.asker import Asking
-from inference.answering.base import Source, Turn
+from inference.answering.base import Turn
 from inference.corpus.base import Collection, Corpus
 from inference.errors import InvalidInput, NotFound
-from inference.similarity import Thresholds, grade
+from inference.similarity import Thresholds
+from webapp.hit import hit_record
 from webapp.service import Service
 
 COLLECTION = "collection:"
@@ -96,7 +97,10 @@ class Answer:
     @property
     def sources(self) -> list[dict[str, Any]]:
         """What it draws on, as clients see it."""
-        return [source_record(source, self.thresholds) for source in self.asking.sources]
+        return [
+            {"number": source.number, **hit_record(source, self.thresholds)}
+            for source in self.asking.sources
+        ]
 
     @property
     def usage(self) -> dict[str, int | None]:
@@ -142,17 +146,3 @@ def collection_of(corpus: Corpus, model: str) -> Collection:
         "as /v1/models lists them.",
         item="model",
     )
-
-
-def source_record(source: Source, thresholds: Thresholds) -> dict[str, Any]:
-    """A source as clients see it."""
-    place = source.passage
-    text = source.document.part(place.field)[place.start : place.end]
-    return {
-        "number": source.number,
-        "score": source.score,
-        "similarity": source.similarity,
-        "grade": grade(source.similarity, thresholds),
-        "document": vars(source.document),
-        "passage": {**vars(place), "text": text},
-    }

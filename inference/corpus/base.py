@@ -8,7 +8,7 @@ an OpenSearch cluster (:mod:`inference.corpus.opensearch`). Both get their vecto
 import hashlib
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-from inference.errors import EmptyInput, InvalidInput
+from inference.errors import Conflict, EmptyInput, InvalidInput
 from inference.similarity import Vectors
 
 Scalar = str | int | float | bool
@@ -25,6 +25,9 @@ Filter = Mapping[str, object]
 Mode = Literal["vector", "keyword", "hybrid"]
 Field = Literal["title", "text"]
 Ids = npt.NDArray[np.int64]
+
+Progress = Callable[[int, int], None]
+"""Hears what is done, and of how much."""
 
 MODES: tuple[Mode, ...] = ("vector", "keyword", "hybrid")
 # The best of the three on questions that were held out: see benchmarks/faq.py.
@@ -61,9 +64,9 @@ class Document:
         """Of everything but the id: equal for equal documents."""
         return _digest(self.title, self.text, self.metadata)
 
-    def part(self, field: Field) -> str:
-        """The title or the text."""
-        return self.title if field == "title" else self.text
+    def part(self, field: Field, start: int = 0, end: int | None = None) -> str:
+        """The title or the text, or its characters from ``start`` up to ``end``."""
+        return (self.title if field == "title" else self.text)[start:end]
 
 
 def make_document(
@@ -155,9 +158,23 @@ class Identity:
         return (self.hash, self.dimension) == (other.hash, other.dimension)
 
 
+def check_identity(stored: Identity, loaded: Identity) -> None:
+    """Makes sure that the vectors of a collection and those of the loaded model may be compared.
+
+    Raises:
+        Conflict: they are of two models.
+    """
+    if not stored.matches(loaded):
+        raise Conflict(
+            f"The collection's vectors are of the model {stored.model}, and the model "
+            f"{loaded.model} is loaded: embed the collection anew with ssang collections reembed, "
+            "or load the other model."
+        )
+
+
 @dataclass(frozen=True)
 class EmbeddedPassage:
-    """Part of a document, ``document.part(field)[start:end]``, and its unit vector (dim,)."""
+    """Part of a document, ``document.part(field, start, end)``, and its unit vector (dim,)."""
 
     field: Field
     start: int
@@ -231,7 +248,7 @@ def check_query(query: Query) -> Mode:
 
 @dataclass(frozen=True)
 class PassagePlace:
-    """Part of a document: ``document.part(field)[start:end]``."""
+    """Part of a document: ``document.part(field, start, end)``."""
 
     field: Field
     start: int

@@ -21,9 +21,8 @@ from typing import Literal
 
 import numpy as np
 
-from inference.corpus.base import Ids
+from inference.corpus.base import Ids, Progress
 from inference.corpus.generation_file import (
-    Progress,
     Unreadable,
     build_index,
     extend_index,

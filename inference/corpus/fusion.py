@@ -10,6 +10,14 @@ Key = TypeVar("Key", bound=Hashable)
 # Rank Learning Methods", SIGIR 2009.
 _K = 60
 
+# It must not move with the page that is asked for, or documents would appear on two pages.
+_LEAST_DEPTH = 200
+
+
+def fused_depth(wanted: int) -> int:
+    """Documents of each ranking that are fused where the first ``wanted`` are asked for."""
+    return max(wanted, _LEAST_DEPTH)
+
 
 def fuse(rankings: Sequence[Sequence[Key]], k: int = _K) -> list[tuple[Key, float]]:
     """Reciprocal rank fusion: the sum of 1 / (k + rank) over the rankings, ranks from 1.

@@ -6,17 +6,14 @@ number (``~n``).
 """
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from inference.corpus.base import Ids
+from inference.corpus.base import Ids, Progress
 from inference.corpus.segment import Segment, faiss
 from inference.similarity import Vectors
-
-Progress = Callable[[int, int], None]
 
 # Chosen by benchmarks/vector_search.py with EF_SEARCH.
 NEIGHBOURS = 16

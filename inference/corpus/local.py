@@ -28,6 +28,7 @@ from inference.corpus.base import (
     Hit,
     Ids,
     Mode,
+    Progress,
     Query,
     SearchResult,
     check_collection_name,
@@ -35,12 +36,10 @@ from inference.corpus.base import (
 )
 from inference.corpus.database import folder_errors
 from inference.corpus.faiss_index import Publisher, VectorIndex
-from inference.corpus.fusion import fuse
+from inference.corpus.fusion import fuse, fused_depth
 from inference.corpus.store import Store
 from inference.errors import Conflict, NotFound
 from inference.similarity import Vectors, cosine
-
-Progress = Callable[[int, int], None]
 
 _FILE = "documents.sqlite"
 _TRASH = ".deleted-"
@@ -51,10 +50,6 @@ _DROP_BATCH = 2_000
 
 # Passages asked for at first for each document that is wanted: a document has several.
 _PASSAGES_A_DOCUMENT = 4
-
-# Documents of each ranking that are fused. It must not move with the page that is asked for, or
-# documents would appear on two pages.
-_FUSED = 200
 
 
 class LocalCorpus:
@@ -286,7 +281,7 @@ class LocalCollection:
 
     def _find(self, query: Query, mode: Mode, vector: Vectors | None) -> list[Hit]:
         need = query.offset + query.top_k
-        depth = max(need, _FUSED) if mode == "hybrid" else need
+        depth = fused_depth(need) if mode == "hybrid" else need
         near: dict[int, _Match] = {}
         worded: dict[int, _Match] = {}
         if vector is not None:

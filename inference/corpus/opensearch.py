@@ -15,13 +15,15 @@ from inference.corpus.base import (
     Filter,
     Hit,
     Mode,
+    Progress,
     Query,
     SearchResult,
     check_collection_name,
+    check_identity,
     check_query,
 )
 from inference.corpus.filters import parse_filter
-from inference.corpus.fusion import fuse
+from inference.corpus.fusion import fuse, fused_depth
 from inference.corpus.opensearch_index import (
     MAX_K,
     STORED,
@@ -39,12 +41,7 @@ from inference.corpus.opensearch_store import Index, OpenSearchStore
 from inference.errors import Conflict, InvalidInput, NotFound
 from inference.similarity import Vectors
 
-Progress = Callable[[int, int], None]
 Read = TypeVar("Read")
-
-# Documents of each ranking that are fused. It must not move with the page that is asked for, or
-# documents would appear on two pages.
-_FUSED = 200
 
 
 class OpenSearchCorpus:
@@ -284,17 +281,8 @@ class OpenSearchCollection:
             # It was made with another model, and has no vectors yet.
             self.reembed()
             serving = self._store.serving()
-        self._check_identity(serving)
+        check_identity(serving.identity, loaded)
         return serving
-
-    def _check_identity(self, serving: Index) -> None:
-        loaded = self._embedder.identity
-        if not serving.identity.matches(loaded):
-            raise Conflict(
-                f"The collection's vectors are of the model {serving.identity.model}, and the "
-                f"model {loaded.model} is loaded: embed the collection anew with ssang "
-                "collections reembed, or load the other model."
-            )
 
     # Searching
 
@@ -303,7 +291,7 @@ class OpenSearchCollection:
     ) -> list[Hit]:
         if vector is None:
             return self._search_words(serving, query, among)
-        self._check_identity(serving)
+        check_identity(serving.identity, self._embedder.identity)
         if mode == "vector":
             return self._search_vector(serving, query, vector, among)
         return self._search_both(serving, query, vector, among)
@@ -332,7 +320,7 @@ class OpenSearchCollection:
         self, serving: Index, query: Query, vector: Vectors, among: Json | None
     ) -> list[Hit]:
         need = query.offset + query.top_k
-        depth = max(need, _FUSED)
+        depth = fused_depth(need)
         near = self._store.matches(serving, vector_query(vector, among, depth), depth)
         wanted = keyword_query(query.text, among)
         worded = {} if wanted is None else self._store.matches(serving, wanted, depth)

@@ -235,7 +235,7 @@ def count_passages() -> Json:
 
 
 def _passage_record(document: Document, passage: EmbeddedPassage) -> Json:
-    text = document.part(passage.field)[passage.start : passage.end]
+    text = document.part(passage.field, passage.start, passage.end)
     return {
         "field": passage.field,
         "start": passage.start,

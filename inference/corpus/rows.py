@@ -11,7 +11,6 @@ import orjson
 from inference.corpus.base import Document, EmbeddedPassage, Identity, Ids
 from inference.corpus.filters import AnyOf, Condition, NumberRange, Operator, metadata_values
 from inference.corpus.keywords import tokens
-from inference.errors import Conflict
 from inference.similarity import Vectors
 
 _OPERATORS: dict[Operator, str] = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
@@ -81,21 +80,6 @@ def add_space(connection: Connection, identity: Identity, state: State) -> Space
 def retire(connection: Connection, state: State) -> None:
     """Leaves a space to be deleted; its passages are not searched any more."""
     connection.execute("UPDATE spaces SET state = 'retired' WHERE state = ?", [state])
-
-
-def check_identity(space: Space | None, identity: Identity) -> None:
-    """Makes sure that vectors of a model belong in a space; there is none yet if it is None.
-
-    Raises:
-        Conflict: they do not.
-    """
-    if space is None or space.identity.matches(identity):
-        return
-    raise Conflict(
-        f"The collection's vectors are of the model {space.identity.model}, and the model "
-        f"{identity.model} is loaded: embed the collection anew with ssang collections reembed, or "
-        "load the other model."
-    )
 
 
 def write_document(connection: Connection, number: int | None, document: Document) -> int:

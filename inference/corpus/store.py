@@ -16,6 +16,7 @@ from inference.corpus.base import (
     Identity,
     Ids,
     PassagePlace,
+    check_identity,
 )
 from inference.corpus.database import Database
 from inference.corpus.filters import parse_filter
@@ -27,7 +28,6 @@ from inference.corpus.rows import (
     Space,
     add_passages,
     add_space,
-    check_identity,
     condition_sql,
     delete_passages,
     documents_without_passages,
@@ -43,7 +43,6 @@ from inference.corpus.rows import (
 from inference.corpus.schema import APPLICATION_ID, PAGE_SIZE, SCHEMA, USER_VERSION
 from inference.corpus.vector_source import Changes, Generation, Mark
 from inference.errors import Conflict, NotFound
-from inference.similarity import Vectors
 
 Rows = Sequence[tuple[Document, Sequence[EmbeddedPassage]]]
 
@@ -129,7 +128,9 @@ class Store:
         Raises:
             Conflict: the collection's are of another model.
         """
-        check_identity(self.serving(), identity)
+        serving = self.serving()
+        if serving is not None:
+            check_identity(serving.identity, identity)
 
     def unchanged(self, documents: Sequence[Document]) -> set[str]:
         """The ids of those that are there already, with the same content."""
@@ -160,7 +161,7 @@ class Store:
             space = find_space(connection, "serving")
             if space is None:
                 space = add_space(connection, identity, "serving")
-            check_identity(space, identity)
+            check_identity(space.identity, identity)
             new: list[tuple[int, Document, Sequence[EmbeddedPassage]]] = []
             for document, passages in wanted.values():
                 known = connection.execute(
@@ -307,19 +308,6 @@ class Store:
                 [expression, *values, limit],
             ).fetchall()
         return sorted(rows, key=lambda row: (-row[1], row[0]))
-
-    def vectors_of(self, passages: Sequence[int] | Ids) -> tuple[Ids, Vectors]:
-        """The numbers (n,), rising, and vectors (n, dim) of searched passages that are there."""
-        wanted = [int(passage) for passage in passages]
-        with self._database.read() as connection:
-            space = find_space(connection, "serving")
-            if space is None:
-                return np.empty(0, dtype=np.int64), np.empty((0, 0), dtype=np.float32)
-            rows = connection.execute(
-                f"SELECT id, vector FROM passages WHERE id IN {EACH} AND space = ? ORDER BY id",
-                [listed(wanted), space.number],
-            ).fetchall()
-        return read_vectors(rows, space.identity.dimension)
 
     # The source of an index: see VectorSource
 

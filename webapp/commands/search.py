@@ -7,10 +7,11 @@ from typing import Any
 
 import click
 
-from inference.corpus.base import DEFAULT_MODE, MODES, Corpus, Filter, Hit, Mode, Query
+from inference.corpus.base import DEFAULT_MODE, MODES, Corpus, Filter, Mode, Query
 from inference.errors import InvalidInput
-from inference.similarity import Thresholds, grade
+from inference.similarity import Thresholds
 from webapp.commands.corpus import loaded_corpus, opened_corpus, search_flags
+from webapp.hit import hit_record
 from webapp.settings import Settings
 
 # Characters of a passage that are shown.
@@ -55,7 +56,7 @@ def search(
     asked = Query(query, top_k, offset, _read_filter(filters), min_score, mode)
     with _opened(settings, mode) as (corpus, model, thresholds):
         result = corpus.open(name).search(asked)
-    hits = [_record(hit, thresholds) for hit in result.hits]
+    hits = [hit_record(hit, thresholds) for hit in result.hits]
     if as_json:
         answer = {"model": model, "mode": mode, "hits": hits, "timing_ms": result.timing_ms}
         click.echo(json.dumps(answer, ensure_ascii=False, indent=2))
@@ -102,19 +103,6 @@ def _read_json(text: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise InvalidInput("--filter is not JSON: check its quotes.", item="filter") from error
     return read
-
-
-def _record(hit: Hit, thresholds: Thresholds) -> dict[str, Any]:
-    """A hit as the API answers it."""
-    place = hit.passage
-    similarity = hit.similarity
-    return {
-        "score": hit.score,
-        "similarity": similarity,
-        "grade": None if similarity is None else grade(similarity, thresholds),
-        "document": vars(hit.document),
-        "passage": {**vars(place), "text": hit.document.part(place.field)[place.start : place.end]},
-    }
 
 
 def _describe(rank: int, hit: dict[str, Any]) -> str:

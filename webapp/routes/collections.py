@@ -18,7 +18,6 @@ from inference.corpus.base import (
     CollectionInfo,
     Document,
     Filter,
-    Hit,
     Query,
     make_document,
 )
@@ -26,7 +25,6 @@ from inference.corpus.indexing import Batch, Totals, index_documents
 from inference.corpus.loaders import DocumentSource, open_documents
 from inference.embedder import EngineEmbedder
 from inference.errors import InvalidInput, NotFound
-from inference.similarity import Thresholds, grade
 from webapp import stream
 from webapp.authentication import refuse_foreign_form
 from webapp.collection_schema import (
@@ -45,6 +43,7 @@ from webapp.collection_schema import (
     SearchRequest,
 )
 from webapp.errors import error_body
+from webapp.hit import hit_record
 from webapp.observation import note, notes
 from webapp.parsing import inline_schema, parse_json, read_body
 from webapp.reply import JSON, json_reply
@@ -206,7 +205,7 @@ def search(path: CollectionPath, body: SearchRequest) -> Response:
     metrics.SEARCH_SECONDS.labels(found.mode).observe(found.timing_ms["search"] / 1000)
     note(texts=1, mode=found.mode, hits=len(found.hits), search_ms=timing["search"])
     model = current_engine().model
-    hits = [_hit(hit, model.thresholds) for hit in found.hits]
+    hits = [hit_record(hit, model.thresholds) for hit in found.hits]
     return json_reply({"model": model.name, "mode": found.mode, "hits": hits, "timing_ms": timing})
 
 
@@ -224,18 +223,6 @@ def _info(info: CollectionInfo) -> dict[str, Any]:
 
 def _document(document: Document) -> dict[str, Any]:
     return vars(document)
-
-
-def _hit(hit: Hit, thresholds: Thresholds) -> dict[str, Any]:
-    place = hit.passage
-    text = hit.document.part(place.field)[place.start : place.end]
-    return {
-        "score": hit.score,
-        "similarity": hit.similarity,
-        "grade": None if hit.similarity is None else grade(hit.similarity, thresholds),
-        "document": _document(hit.document),
-        "passage": {**vars(place), "text": text},
-    }
 
 
 def _read_filter(text: str) -> Filter | None:

@@ -111,7 +111,7 @@ def _passage(document: Document, passage: VotedPassage | None, item: str) -> str
     """What was compared with the question, if the document still says so."""
     if passage is None:
         return document.text[:MAX_PASSAGE_CHARACTERS]
-    if document.part(passage.field)[passage.start : passage.end] != passage.text:
+    if document.part(passage.field, passage.start, passage.end) != passage.text:
         raise Conflict(
             f"{item} is not what the document says there: it has changed since, or the passage is "
             "none that an answer told.",
