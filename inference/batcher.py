@@ -10,7 +10,7 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Generic, Protocol, TypeVar
 
 import numpy as np
@@ -25,7 +25,7 @@ from inference.errors import (
     SsangError,
     TooLarge,
 )
-from inference.job import Job, Row, Rows, Usage, fill_batch
+from inference.job import Job, Row, Rows, Slice, Usage, fill_batch
 from inference.lifecycle import Failure, Lifecycle, State
 
 log = logging.getLogger(__name__)
@@ -182,6 +182,42 @@ class Batcher(Generic[Model]):
             self._count_waiting(texts, tokens)
             self._changed.notify_all()
         return job
+
+    def run(
+        self, slices: Iterable[Slice], *, deadline_s: float, usage: Usage, ahead: int
+    ) -> Generator[Rows]:
+        """What became of the slices of a request, one after the other.
+
+        Where this is closed early, or an error ends it, what has not started is taken back.
+
+        Args:
+            slices: each about a batch; made one by one, as they come to their turn.
+            deadline_s: seconds within which each must have started.
+            usage: counts what they cost.
+            ahead: most of them in the queue at a time.
+
+        Raises:
+            Exception: as :meth:`submit` and :meth:`wait` do. Only the first slice is Overloaded.
+        """
+        pending: deque[Job] = deque()
+        admitted = False
+        try:
+            for ids, tower in slices:
+                if len(pending) == ahead:
+                    yield self.wait(pending[0])
+                    pending.popleft()
+                deadline = time.monotonic() + deadline_s
+                job = self.submit(
+                    ids, deadline=deadline, usage=usage, tower=tower, wait_for_room=admitted
+                )
+                pending.append(job)
+                admitted = True
+            while pending:
+                yield self.wait(pending[0])
+                pending.popleft()
+        finally:
+            for job in pending:
+                self.withdraw(job)
 
     def wait(self, job: Job) -> Rows:
         """What became of each text of a job.

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +33,13 @@ class Usage:
 
     queue_s: float | None = None
     model_s: float = 0.0
+
+
+class Slice(NamedTuple):
+    """Part of a request that waits as one job: token ids a text, and the tower they go through."""
+
+    ids: Sequence[list[int]]
+    tower: Kind = "document"
 
 
 class Job:

@@ -7,6 +7,7 @@ shares the model with small ones, and needs memory for its vectors but not for a
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import groupby, islice
 from typing import Literal
@@ -19,7 +20,7 @@ from inference.batcher import Batcher
 from inference.checkpoint import Kind
 from inference.encoders.base import Encoder, Side
 from inference.errors import EmptyInput, InvalidInput
-from inference.job import Job, Usage
+from inference.job import Slice, Usage
 from inference.result import EncodedTexts, Timing
 from inference.similarity import Vectors, cut_dimensions
 from inference.tokenizer import Text, TruncationSide
@@ -86,9 +87,8 @@ class _Run:
     lengths: npt.NDArray[np.int64]
     read: npt.NDArray[np.int64]
     timing: Timing
-    pending: deque[tuple[Job, Sequence[int]]] = field(default_factory=deque)
+    submitted: deque[list[int]] = field(default_factory=deque)
     usage: Usage = field(default_factory=Usage)
-    submitted: bool = False
 
 
 class Pipeline:
@@ -135,17 +135,22 @@ class Pipeline:
             _check_ids(group, self._batcher.model.vocabulary_size(group.kind))
         unique, positions = _distinct(groups, self._batcher.model.side)
         run = self._start_run(len(unique), timing)
-        try:
-            for start in range(0, len(unique), _WINDOW_TEXTS):
-                window = unique[start : start + _WINDOW_TEXTS]
-                self._feed_window(run, window, start, max_tokens, options)
-            while run.pending:
-                self._collect(run)
-            timing.queue += 1000 * (run.usage.queue_s or 0.0)
-            timing.inference += 1000 * run.usage.model_s
-        finally:
-            for job, _ in run.pending:
-                self._batcher.withdraw(job)
+        slices = (
+            part
+            for start in range(0, len(unique), _WINDOW_TEXTS)
+            for part in self._window(
+                run, unique[start : start + _WINDOW_TEXTS], start, max_tokens, options
+            )
+        )
+        with closing(
+            self._batcher.run(
+                slices, deadline_s=self._deadline_s, usage=run.usage, ahead=self._slices_ahead
+            )
+        ) as answered:
+            for rows in answered:
+                self._keep(run, np.stack(rows))
+        timing.queue += 1000 * (run.usage.queue_s or 0.0)
+        timing.inference += 1000 * run.usage.model_s
         return _spread(groups, positions, run)
 
     def max_tokens(self, options: ReadOptions) -> int:
@@ -173,14 +178,15 @@ class Pipeline:
             timing=timing,
         )
 
-    def _feed_window(
+    def _window(
         self,
         run: _Run,
         window: list[_Unique],
         start: int,
         max_tokens: int,
         options: ReadOptions,
-    ) -> None:
+    ) -> Iterator[Slice]:
+        """The slices of some texts, the first of which is in row ``start`` of the run."""
         ids = self._tokenize(run, window, start, max_tokens, options.truncation_side)
         read = run.read[start : start + len(window)]
         cut = run.lengths[start : start + len(window)] > read
@@ -192,7 +198,8 @@ class Pipeline:
         for tower in dict.fromkeys(unique.tower for unique in window):
             of_tower = [row for row in order if window[row].tower == tower]
             for rows in _slices(of_tower, read.tolist(), self._batcher.batch_tokens):
-                self._submit(run, tower, [ids[row] for row in rows], [start + row for row in rows])
+                run.submitted.append([start + row for row in rows])
+                yield Slice([ids[row] for row in rows], tower)
 
     def _tokenize(
         self, run: _Run, window: list[_Unique], start: int, max_tokens: int, side: TruncationSide
@@ -210,22 +217,10 @@ class Pipeline:
         run.timing.tokenize += 1000 * (time.perf_counter() - began)
         return ids
 
-    def _submit(self, run: _Run, tower: Kind, ids: list[list[int]], rows: list[int]) -> None:
-        if len(run.pending) == self._slices_ahead:
-            self._collect(run)
-        deadline = time.monotonic() + self._deadline_s
-        job = self._batcher.submit(
-            ids, deadline=deadline, usage=run.usage, tower=tower, wait_for_room=run.submitted
-        )
-        run.pending.append((job, rows))
-        run.submitted = True
-
-    def _collect(self, run: _Run) -> None:
-        job, rows = run.pending[0]
-        vectors = np.stack(self._batcher.wait(job))
+    def _keep(self, run: _Run, vectors: Vectors) -> None:
+        """Puts the vectors of the oldest slice in their rows."""
         cut = self.dim < vectors.shape[1]
-        run.vectors[rows] = cut_dimensions(vectors, self.dim) if cut else vectors
-        run.pending.popleft()
+        run.vectors[run.submitted.popleft()] = cut_dimensions(vectors, self.dim) if cut else vectors
 
 
 def check_not_empty(group: TextGroup) -> None:

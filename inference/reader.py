@@ -7,8 +7,8 @@ span has the score that transformers' question-answering pipeline gives it.
 
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,11 +16,11 @@ import numpy as np
 
 from inference.batcher import Batcher
 from inference.errors import EmptyInput, InvalidInput
-from inference.job import Job, Row, Usage
+from inference.job import Row, Slice, Usage
 from inference.lifecycle import Failure, State
 from inference.reader_model import ReaderModel
 from inference.result import Timing
-from inference.spans import best_spans, without_overlaps
+from inference.spans import best_spans, keep_apart, without_overlaps
 from inference.tokenizer import PairWindow, Tokenizer
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class Reader:
             return TorchReader(
                 model.checkpoint,
                 model.lightning,
-                self._tokenizer.vocabulary_size,
+                self._tokenizer,
                 device=device,
                 precision=precision,
                 threads=threads,
@@ -164,7 +164,7 @@ class Reader:
         owners, windows = self._windows(question, documents)
         timing.tokenize = 1000 * (time.perf_counter() - began)
         usage = Usage()
-        logits = list(self._read(windows, usage))
+        logits = self._read(windows, usage)
         timing.queue = 1000 * (usage.queue_s or 0.0)
         timing.inference = 1000 * usage.model_s
         answers, no_answer_score = self._decode(documents, owners, windows, logits, n_best)
@@ -198,27 +198,16 @@ class Reader:
             windows += found
         return owners, windows
 
-    def _read(self, windows: Sequence[PairWindow], usage: Usage) -> Iterator[Row]:
+    def _read(self, windows: Sequence[PairWindow], usage: Usage) -> list[Row]:
         """Logits (2, tokens) of each window; a long text keeps two slices in the queue."""
-        pending: deque[Job] = deque()
-        try:
-            for start in range(0, len(windows), _SLICE_WINDOWS):
-                if len(pending) == _SLICES_AHEAD:
-                    yield from self._batcher.wait(pending[0])
-                    pending.popleft()
-                job = self._batcher.submit(
-                    [window.ids for window in windows[start : start + _SLICE_WINDOWS]],
-                    deadline=time.monotonic() + self._deadline_s,
-                    usage=usage,
-                    wait_for_room=start > 0,
-                )
-                pending.append(job)
-            while pending:
-                yield from self._batcher.wait(pending[0])
-                pending.popleft()
-        finally:
-            for job in pending:
-                self._batcher.withdraw(job)
+        slices = (
+            Slice([window.ids for window in windows[start : start + _SLICE_WINDOWS]])
+            for start in range(0, len(windows), _SLICE_WINDOWS)
+        )
+        with closing(
+            self._batcher.run(slices, deadline_s=self._deadline_s, usage=usage, ahead=_SLICES_AHEAD)
+        ) as answered:
+            return [row for rows in answered for row in rows]
 
     def _decode(
         self,
@@ -254,7 +243,7 @@ class Reader:
         found.sort(key=lambda answer: -answer.score)
         # A question that one window answers is answered, whatever the others lack.
         no_answer_score = float(np.exp(nothing.sum(axis=1).min() - normaliser))
-        return _without_overlaps(found, n_best), no_answer_score
+        return keep_apart(found, n_best, _overlap), no_answer_score
 
     def _is_found(self, answers: Sequence[Answer], no_answer_score: float) -> bool:
         if not answers:
@@ -266,20 +255,13 @@ class Reader:
         return bool(odds <= self._threshold)
 
 
-def _without_overlaps(answers: Sequence[Answer], count: int) -> list[Answer]:
-    """The first ``count`` answers that share no character with one before them."""
-    kept: list[Answer] = []
-    for answer in answers:
-        if len(kept) == count:
-            break
-        if all(
-            answer.document_index != other.document_index
-            or answer.end <= other.start
-            or answer.start >= other.end
-            for other in kept
-        ):
-            kept.append(answer)
-    return kept
+def _overlap(answer: Answer, other: Answer) -> bool:
+    """Whether two answers share a character."""
+    return (
+        answer.document_index == other.document_index
+        and answer.start < other.end
+        and other.start < answer.end
+    )
 
 
 def _check(question: str, documents: Sequence[str], n_best: int) -> None:

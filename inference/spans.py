@@ -1,11 +1,12 @@
 """From the logits of a reader to spans of its context: pure functions over arrays and offsets."""
 
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+Item = TypeVar("Item")
 Logits = npt.NDArray[np.float32]
 
 
@@ -48,12 +49,19 @@ def without_overlaps(spans: Iterable[Span], count: int) -> list[Span]:
     >>> without_overlaps([Span(3, 4, 9.0), Span(4, 5, 8.0), Span(5, 5, 7.0)], 2)
     [Span(start=3, end=4, score=9.0), Span(start=5, end=5, score=7.0)]
     """
-    kept: list[Span] = []
-    for span in spans:
+    return keep_apart(spans, count, lambda a, b: a.start <= b.end and b.start <= a.end)
+
+
+def keep_apart(
+    items: Iterable[Item], count: int, overlap: Callable[[Item, Item], bool]
+) -> list[Item]:
+    """The first ``count`` items that do not overlap with one before them."""
+    kept: list[Item] = []
+    for item in items:
         if len(kept) == count:
             break
-        if all(span.end < other.start or span.start > other.end for other in kept):
-            kept.append(span)
+        if not any(overlap(item, other) for other in kept):
+            kept.append(item)
     return kept
 
 

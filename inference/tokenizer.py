@@ -79,12 +79,20 @@ class Tokenizer:
     long the text was.
     """
 
-    def __init__(self, fast: "FastTokenizer", *, pad_id: int, lowercase: bool = False) -> None:
+    def __init__(
+        self,
+        fast: "FastTokenizer",
+        *,
+        pad_id: int,
+        lowercase: bool = False,
+        separator_id: int | None = None,
+    ) -> None:
         fast.no_truncation()
         fast.no_padding()
         self._fast = fast
         self._pad_id = pad_id
         self._lowercase = lowercase
+        self._separator_id = separator_id
         self._prefix, self._suffix = _special_tokens_around(fast)
 
     @classmethod
@@ -116,7 +124,17 @@ class Tokenizer:
                 f"Model '{checkpoint.name}' has no vocabulary: its tokenizer's files, such as "
                 "tokenizer.json, are missing."
             )
-        return cls(fast, pad_id=checkpoint.pad_id, lowercase=checkpoint.lowercase)
+        return cls(
+            fast,
+            pad_id=checkpoint.pad_id,
+            lowercase=checkpoint.lowercase,
+            separator_id=tokenizer.sep_token_id,
+        )
+
+    @property
+    def separator_id(self) -> int | None:
+        """The token that stands between two texts, if there is one."""
+        return self._separator_id
 
     @cached_property
     def vocabulary_size(self) -> int:

@@ -12,6 +12,7 @@ from inference.checkpoint import Checkpoint, Kind
 from inference.encoders.packed_linear import pack_linears
 from inference.errors import InvalidInput, first_line
 from inference.job import Rows
+from inference.tokenizer import Tokenizer
 from inference.torch_model import (
     BATCH_TOKENS,
     DTYPES,
@@ -38,7 +39,7 @@ class TorchReader:
     Args:
         checkpoint: its files.
         lightning: a checkpoint of PyTorch Lightning whose weights take their place.
-        vocabulary_size: one more than the tokenizer's highest id.
+        tokenizer: that of the checkpoint.
         device, precision, threads: as in :func:`inference.encoders.load_encoder`.
 
     Raises:
@@ -49,7 +50,7 @@ class TorchReader:
         self,
         checkpoint: Checkpoint,
         lightning: Path | None,
-        vocabulary_size: int,
+        tokenizer: Tokenizer,
         *,
         device: str,
         precision: str,
@@ -66,12 +67,12 @@ class TorchReader:
             self._model = load_pretrained(auto_class, checkpoint.name, path, DTYPES[precision])
         else:
             self._model = _load_lightning(checkpoint, lightning)
-        check_vocabulary(checkpoint.name, vocabulary_size, self._model)
+        check_vocabulary(checkpoint.name, tokenizer.vocabulary_size, self._model)
         torch.nn.Module.to(self._model, self._device, DTYPES[precision])
-        # The tokens that part a question from its context also part the segments, for a model that
+        # The token that parts a question from its context also parts the segments, for a model that
         # has two: those of RoBERTa's kind have one.
-        self._segments = getattr(self._model.config, "type_vocab_size", 0) > 1
-        self._separator = _separator(checkpoint)
+        has_segments = getattr(self._model.config, "type_vocab_size", 0) > 1
+        self._separator = tokenizer.separator_id if has_segments else None
         if self._device.type == "cpu" and precision == "fp32":
             pack_linears(self._model, lambda: self._logits([[self._pad_id]]))
 
@@ -91,21 +92,13 @@ class TorchReader:
         """Logits (n, 2, t), with those of padding behind."""
         ids, mask = pad(token_ids, self._pad_id, self._device)
         inputs = {"input_ids": ids, "attention_mask": mask}
-        if self._segments:
+        if self._separator is not None:
             parted = (ids == self._separator).long()
             # 1 behind the first separator, which itself belongs to the question.
             inputs["token_type_ids"] = ((parted.cumsum(1) - parted) > 0).long() * mask
         with threads_for(ids):
             found = self._model(**inputs)
         return torch.stack([found.start_logits, found.end_logits], dim=1)
-
-
-def _separator(checkpoint: Checkpoint) -> int:
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(checkpoint.transformer_path, local_files_only=True)
-    separator: int = tokenizer.sep_token_id
-    return separator
 
 
 def _load_lightning(checkpoint: Checkpoint, file: Path) -> PreTrainedModel:
