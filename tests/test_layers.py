@@ -47,6 +47,7 @@ LAYERS = [
     {"inference.text_source"},
     {"inference.encoders.base"},
     {
+        "inference.encoders.checkpoint_encoder",
         "inference.encoders.head",
         "inference.encoders.packed_linear",
         "inference.encoders.two_towers",
