@@ -406,7 +406,7 @@ def test_hybrid_fuses_both_and_knows_all_cosines(faq: OpenSearchCollection) -> N
 def test_hybrid_compares_what_only_words_found(
     open_corpus: OpenCorpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(opensearch, "_FUSED", 10)
+    monkeypatch.setattr(fusion, "_LEAST_DEPTH", 10)
     collection, _ = open_corpus().create("faq")
     collection.add([Document(f"{number}", f"글 {number}") for number in range(40)])
     hits = collection.search(Query("무엇", mode="vector", top_k=40)).hits
