@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hash_embedder import HashEmbedder
 from opensearch_server import OpenSearchServer, opensearch_server
 
-from inference.corpus import opensearch, opensearch_client, opensearch_store
+from inference.corpus import fusion, opensearch_client, opensearch_store
 from inference.corpus.base import MODES, Collection, Document, Mode, Query
 from inference.corpus.opensearch import OpenSearchCollection, OpenSearchCorpus
 from inference.corpus.opensearch_client import Cluster, parse_address
