@@ -3,6 +3,10 @@
 Callers hand token ids over and wait. The thread takes what waits, fills a batch up to a token
 budget, runs it, answers, and repeats; requests gather while the model works, so there is no linger
 timer. Padding costs as much as text, so the budget counts texts times the longest of them.
+
+Where the model can run two batches at once, a small request overtakes a large one: a second batcher
+around the same model runs it beside what it would have waited for. Smaller batches would not do in
+its place: one long text alone costs a dozen times as much as a query, and cannot be divided.
 """
 
 import logging
@@ -37,9 +41,13 @@ _WATCH_INTERVAL_S = 1.0
 
 _CLOSE_S = 5.0
 
+# A request is small up to this share of a batch. What several of them wait for beside a large batch
+# is a batch of their like.
+_SMALL_SHARE = 1 / 4
+
 
 class BatchModel(Protocol):
-    """What a batcher needs of a model. One thread alone calls ``encode``."""
+    """What a batcher needs of a model. One thread alone calls ``encode``, or two with express."""
 
     @property
     def batch_tokens(self) -> int:
@@ -64,6 +72,8 @@ class Batcher(Generic[Model]):
         max_batch_tokens: padded tokens of a batch; 0 takes the model's advice.
         max_waiting_tokens: tokens that may wait; more is refused as ``Overloaded``.
         hang_timeout_s: a batch that takes longer has hung for good.
+        express: whether two threads may run the model at once, so that small requests overtake.
+        name: of its thread, and in the log.
     """
 
     def __init__(
@@ -73,12 +83,17 @@ class Batcher(Generic[Model]):
         max_batch_tokens: int = 0,
         max_waiting_tokens: int = 262_144,
         hang_timeout_s: float = 120.0,
+        express: Callable[[Model], bool] | None = None,
+        name: str = "model",
     ) -> None:
         self._load = load
         self._max_batch_tokens = max_batch_tokens
         self._max_waiting_tokens = max_waiting_tokens
         self._hang_timeout_s = hang_timeout_s
+        self._has_express = express
+        self._name = name
         self._model: Model | None = None
+        self._express: Batcher[Model] | None = None
         self._loading_ended = threading.Event()
         self._thread: threading.Thread | None = None
         self._watcher: threading.Thread | None = None
@@ -95,7 +110,9 @@ class Batcher(Generic[Model]):
     def start(self) -> None:
         """Starts the model's thread, which loads the model first, and the watch over it."""
         self._start_model_thread()
-        self._watcher = threading.Thread(target=self._watch, name="model-watch", daemon=True)
+        self._watcher = threading.Thread(
+            target=self._watch, name=f"{self._name}-watch", daemon=True
+        )
         self._watcher.start()
 
     def wait_until_loaded(self, timeout_s: float) -> None:
@@ -114,6 +131,8 @@ class Batcher(Generic[Model]):
         for thread in (self._thread, self._watcher):
             if thread is not None:
                 thread.join(timeout=_CLOSE_S)
+        if self._express is not None:
+            self._express.close()
 
     def on_failure(self, callback: Callable[[Failure], None]) -> None:
         """Calls ``callback`` when the model has failed for good; at once if it already has."""
@@ -166,11 +185,29 @@ class Batcher(Generic[Model]):
             ModelUnavailable: the model cannot answer.
         """
         job = Job(ids, deadline, usage or Usage(), tower)
-        texts, tokens = job.waiting_texts, job.waiting_tokens
+        batcher = self._express if self._express and self._should_overtake(job) else self
+        batcher._put(job, wait_for_room=wait_for_room)
+        return job
+
+    def _should_overtake(self, job: Job) -> bool:
+        """Whether the job is small, and would wait for one that is not."""
+        with self._changed:
+            if self._life.state is not State.READY or self._is_large(job):
+                return False
+            running = () if math.isinf(self._running_since) else self._running
+            return any(map(self._is_large, self._jobs)) or any(
+                self._is_large(other) for other, _ in running
+            )
+
+    def _is_large(self, job: Job) -> bool:
+        return job.tokens > _SMALL_SHARE * self.batch_tokens
+
+    def _put(self, job: Job, *, wait_for_room: bool) -> None:
+        tokens = job.tokens
         with self._changed:
             if wait_for_room and not self._changed.wait_for(
                 lambda: self._has_room(tokens) or self._life.state is not State.READY,
-                timeout=max(0.0, deadline - time.monotonic()),
+                timeout=max(0.0, job.deadline - time.monotonic()),
             ):
                 raise _deadline_exceeded()
             if self._life.state is not State.READY:
@@ -179,9 +216,8 @@ class Batcher(Generic[Model]):
                 metrics.REFUSALS.labels("waiting_tokens").inc()
                 raise self._overloaded()
             self._jobs.append(job)
-            self._count_waiting(texts, tokens)
+            self._count_waiting(len(job.ids), tokens)
             self._changed.notify_all()
-        return job
 
     def run(
         self, slices: Iterable[Slice], *, deadline_s: float, usage: Usage, ahead: int
@@ -237,17 +273,17 @@ class Batcher(Generic[Model]):
     def withdraw(self, job: Job) -> bool:
         """Takes back what of a job has not started; whether there was anything."""
         with self._changed:
-            if job not in self._jobs:
-                return False
-            self._jobs.remove(job)
-            self._count_waiting(-job.waiting_texts, -job.waiting_tokens)
-            self._changed.notify_all()
-        return True
+            if job in self._jobs:
+                self._jobs.remove(job)
+                self._count_waiting(-job.waiting_texts, -job.waiting_tokens)
+                self._changed.notify_all()
+                return True
+        return self._express is not None and self._express.withdraw(job)
 
     # The model's thread
 
     def _start_model_thread(self) -> None:
-        thread = threading.Thread(target=self._run, name="model", daemon=True)
+        thread = threading.Thread(target=self._run, name=self._name, daemon=True)
         thread.start()
         # Only now, so that the watch always sees one that lives.
         self._thread = thread
@@ -275,10 +311,25 @@ class Batcher(Generic[Model]):
             reason = f"The model could not be loaded ({type(error).__name__}); see the log."
             self._life.fail(Failure(reason, while_loading=True))
             return False
+        if self._has_express is not None and self._has_express(self._model):
+            self._express = self._start_express(self._model)
         self._life.become_ready()
         self._loading_ended.set()
-        log.info("model ready")
+        log.info("%s ready", self._name)
         return True
+
+    def _start_express(self, model: Model) -> "Batcher[Model]":
+        express = Batcher(
+            lambda: model,
+            max_batch_tokens=self._max_batch_tokens,
+            max_waiting_tokens=self._max_waiting_tokens,
+            hang_timeout_s=self._hang_timeout_s,
+            name=f"{self._name}-express",
+        )
+        express.on_failure(self._life.fail)
+        express.start()
+        express.wait_until_loaded(_CLOSE_S)
+        return express
 
     def _take_batch(self) -> list[tuple[Job, int]]:
         """The next batch; empty when the batcher was closed and nothing waits."""

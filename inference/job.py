@@ -47,6 +47,7 @@ class Job:
 
     Attributes:
         ids: token ids a text.
+        tokens: of all texts together.
         deadline: ``time.monotonic()`` after which they need not start any more.
         usage: shared by the jobs of the request.
         tower: the encoder they go through.
@@ -58,6 +59,7 @@ class Job:
         self, ids: Sequence[list[int]], deadline: float, usage: Usage, tower: Kind = "document"
     ) -> None:
         self.ids = ids
+        self.tokens = sum(map(len, ids))
         self.deadline = deadline
         self.tower = tower
         self.usage = usage

@@ -38,9 +38,9 @@ def start() -> Iterator[Start]:
     started: list[Batcher[Encoder]] = []
 
     def start(
-        load: Callable[[], Encoder], *, wait: bool = True, **options: float
+        load: Callable[[], Encoder], *, wait: bool = True, **options: Any
     ) -> Batcher[Encoder]:
-        batcher = Batcher(load, **options)  # type: ignore[arg-type]
+        batcher = Batcher(load, **options)
         batcher.start()
         started.append(batcher)
         if wait:
@@ -168,6 +168,205 @@ def test_metrics_count_the_work(start: Start, encoder: FakeEncoder) -> None:
     _answer(batcher, _submit(batcher, "abc", "defgh"))
     after = [_metric(name) for name in names]
     assert [new - old for new, old in zip(after, before, strict=True)] == [12, 2, 1]
+
+
+# The express: small requests beside a large one
+
+_LARGE = [f"{number:03}" for number in range(12)]
+
+
+@pytest.fixture
+def held(encoder: FakeEncoder) -> Iterator[Event]:
+    """Batches of more than three texts run until this is set."""
+    held = Event()
+
+    def hold(token_ids: Sequence[Sequence[int]]) -> None:
+        assert len(token_ids) <= 3 or held.wait(30)
+
+    encoder.on_batch = hold
+    yield held
+    held.set()
+
+
+@pytest.fixture
+def express(start: Start, encoder: FakeEncoder) -> Batcher[Encoder]:
+    return start(lambda: encoder, express=lambda _: True)
+
+
+def test_small_request_overtakes_a_large_batch(
+    express: Batcher[Encoder], encoder: FakeEncoder, held: Event
+) -> None:
+    large = _submit(express, *_LARGE)
+    wait_until(lambda: len(encoder.batches) == 1)
+    for text in ("one", "two"):
+        _check_answer(express, _submit(express, text), text)
+    assert not large.future.done()
+    held.set()
+    _check_answer(express, large, *_LARGE)
+
+
+def test_small_request_overtakes_large_ones_that_wait(
+    express: Batcher[Encoder], encoder: FakeEncoder, held: Event
+) -> None:
+    with encoder.holding():
+        first = _submit(express, "first")
+        encoder.wait_until_held()
+        large = _submit(express, *_LARGE)
+        small = _submit(express, "small")
+    _check_answer(express, first, "first")
+    _check_answer(express, small, "small")
+    assert not large.future.done()
+
+
+def test_large_request_does_not_overtake(
+    express: Batcher[Encoder], encoder: FakeEncoder, held: Event
+) -> None:
+    _submit(express, *_LARGE)
+    wait_until(lambda: len(encoder.batches) == 1)
+    # A quarter of a batch is 16 tokens.
+    larger = _submit(express, "x" * 15)
+    _check_answer(express, _submit(express, "x" * 14), "x" * 14)
+    assert not larger.future.done()
+
+
+def test_small_requests_alone_gather_in_one_batch(
+    express: Batcher[Encoder], encoder: FakeEncoder
+) -> None:
+    """Two threads would halve the batches and share the cores."""
+    with encoder.holding():
+        jobs = [_submit(express, "running")]
+        encoder.wait_until_held()
+        jobs += [_submit(express, text) for text in _LARGE]
+    for job in jobs:
+        _answer(express, job)
+    assert [len(batch) for batch in encoder.batches] == [1, 12]
+
+
+def test_small_requests_do_not_overtake_a_large_one_that_is_done(
+    express: Batcher[Encoder], encoder: FakeEncoder
+) -> None:
+    _answer(express, _submit(express, *_LARGE))
+    with encoder.holding():
+        first = _submit(express, "one")
+        encoder.wait_until_held()
+        others = [_submit(express, text) for text in ("two", "six")]
+    for job in (first, *others):
+        _answer(express, job)
+    assert [len(batch) for batch in encoder.batches] == [12, 1, 2]
+
+
+def test_large_request_ends_beside_small_ones_without_end(
+    express: Batcher[Encoder], encoder: FakeEncoder, pool: ThreadPoolExecutor
+) -> None:
+    """However many they are, each of its batches starts when the one before is done."""
+    encoder.on_batch = lambda ids: time.sleep(0.001 * len(ids))
+    ended = Event()
+
+    def ask(number: int) -> int:
+        answered = 0
+        while not ended.is_set():
+            text = f"{number}-{answered}"
+            _check_answer(express, _submit(express, text), text)
+            answered += 1
+        return answered
+
+    callers = [pool.submit(ask, number) for number in range(4)]
+    try:
+        for _ in range(20):
+            _check_answer(express, _submit(express, *_LARGE), *_LARGE)
+    finally:
+        ended.set()
+    assert all(caller.result(timeout=10) for caller in callers)
+    assert sum(map(len, encoder.batches)) == 20 * 12 + sum(caller.result() for caller in callers)
+
+
+def test_small_request_that_overtakes_may_be_taken_back(
+    express: Batcher[Encoder], encoder: FakeEncoder
+) -> None:
+    before = _metric("ssang_waiting_tokens")
+    with encoder.holding():
+        jobs = [_submit(express, *_LARGE)]
+        wait_until(lambda: len(encoder.batches) == 1)
+        jobs.append(_submit(express, "beside"))
+        wait_until(lambda: len(encoder.batches) == 2)
+        late = _submit(express, "late", deadline_s=0.02)
+        with pytest.raises(DeadlineExceeded):
+            express.wait(late)
+        assert not express.withdraw(jobs[1])
+        assert _metric("ssang_waiting_tokens") == before
+    for job in jobs:
+        _answer(express, job)
+    assert [fake_ids("late")] not in encoder.batches
+
+
+def test_express_that_died_is_restarted(
+    express: Batcher[Encoder], encoder: FakeEncoder, held: Event
+) -> None:
+    restarts = _metric("ssang_model_thread_restarts_total")
+    large = _submit(express, *_LARGE)
+    wait_until(lambda: len(encoder.batches) == 1)
+    encoder.on_batch = _raise_on("die", SystemExit(1))
+    with pytest.raises(ModelUnavailable, match="was restarted: send the request again"):
+        _answer(express, _submit(express, "die"))
+    _check_answer(express, _submit(express, "live"), "live")
+    assert not large.future.done()
+    held.set()
+    _check_answer(express, large, *_LARGE)
+    assert _metric("ssang_model_thread_restarts_total") == restarts + 1
+
+
+def test_express_that_hangs_fails_the_model(start: Start, encoder: FakeEncoder) -> None:
+    batcher = start(lambda: encoder, express=lambda _: True, hang_timeout_s=1.0)
+    failures = _failures_of(batcher)
+    go = {True: Event(), False: Event()}
+    encoder.on_batch = lambda ids: go[len(ids) > 3].wait(30)
+    large = _submit(batcher, *_LARGE)
+    wait_until(lambda: len(encoder.batches) == 1)
+    small = _submit(batcher, "small")
+    wait_until(lambda: len(encoder.batches) == 2)
+    go[True].set()
+    _check_answer(batcher, large, *_LARGE)
+    with pytest.raises(ModelUnavailable, match="has not answered"):
+        _answer(batcher, small)
+    wait_until(lambda: bool(failures))
+    assert batcher.state is State.FAILED
+    with pytest.raises(ModelUnavailable, match="has not answered"):
+        _submit(batcher, "more")
+    go[False].set()
+
+
+def test_closing_ends_the_express_too(
+    start: Start, encoder: FakeEncoder, pool: ThreadPoolExecutor
+) -> None:
+    before = set(threading.enumerate())
+    batcher = start(lambda: encoder, express=lambda _: True)
+    assert len(set(threading.enumerate()) - before) == 4
+    with encoder.holding():
+        large = _submit(batcher, *_LARGE)
+        wait_until(lambda: len(encoder.batches) == 1)
+        small = _submit(batcher, "small")
+        closing = pool.submit(batcher.close)
+        wait_until(lambda: batcher.state is State.STOPPING)
+        with pytest.raises(ModelUnavailable, match="stopping"):
+            _submit(batcher, "new")
+    _check_answer(batcher, large, *_LARGE)
+    _check_answer(batcher, small, "small")
+    closing.result(timeout=10)
+    names = {thread.name for thread in set(threading.enumerate()) - before}
+    assert not {name for name in names if name.startswith("model")}
+
+
+def test_express_is_only_for_a_model_that_two_threads_may_run(
+    start: Start, encoder: FakeEncoder, held: Event
+) -> None:
+    batcher = start(lambda: encoder, express=lambda model: model is not encoder)
+    large = _submit(batcher, *_LARGE)
+    wait_until(lambda: len(encoder.batches) == 1)
+    small = _submit(batcher, "small")
+    _check_waits(small.future)
+    held.set()
+    _answer(batcher, large)
+    _answer(batcher, small)
 
 
 # The bound on waiting work
