@@ -11,7 +11,7 @@ _LOG_LINES = 3
 
 
 class CannotInstall(Exception):
-    """pip could not make an environment; the message is the end of what it said."""
+    """A peer could not be prepared; the message is the end of what the failed program said."""
 
 
 def python_of(name: str) -> Path:
@@ -28,14 +28,19 @@ def python_of(name: str) -> Path:
         return python
     print(f"making the environment of {name}", flush=True)
     install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    _run([sys.executable, "-m", "venv", "--clear", str(folder)])
-    _run([*install, "-r", str(HERE / "peers" / f"{name}.txt")])
+    run([sys.executable, "-m", "venv", "--clear", str(folder)])
+    run([*install, "-r", str(HERE / "peers" / f"{name}.txt")])
     # Written last, so that an installation that broke off is begun again.
     made_from.write_text(wanted, encoding="utf-8")
     return python
 
 
-def _run(command: list[str]) -> None:
+def run(command: list[str]) -> None:
+    """Runs a command that prepares a peer.
+
+    Raises:
+        CannotInstall: it failed.
+    """
     done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)  # noqa: S603
     if done.returncode:
         said = (done.stderr or done.stdout).strip().splitlines()

@@ -10,7 +10,7 @@ from typing import Literal
 
 from benchmarks import process, texts
 from benchmarks.client import Connection
-from benchmarks.servers import Running
+from benchmarks.running import Running
 
 _RSS_INTERVAL_S = 0.25
 

@@ -3,11 +3,13 @@
 import json
 import math
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks.result import BASE, Bar, Result, Row, bars
+from benchmarks.bar import Bar, bars
+from benchmarks.offline import TOOLS, Encoded
+from benchmarks.result import BASE, Result, Row, median
 
 _COLUMNS: list[tuple[str, Callable[[Row], float], int]] = [
     ("requests/s", lambda row: row.requests_per_s, 1),
@@ -40,8 +42,21 @@ def as_json(result: Result) -> str:
             {"model": model, "server": server, "seconds": seconds}
             for (model, server), seconds in result.start_s.items()
         ],
+        "likeness": [
+            {"model": model, "server": server, "cosines": [one._asdict() for one in found]}
+            for (model, server), found in result.likeness.items()
+        ],
+        "encoded": [
+            {**asdict(one), "texts_per_s": one.texts_per_s, "cpu_ms": one.cpu_ms}
+            for one in result.encoded
+        ],
         "bars": [
-            {"model": model, **_nulled(asdict(bar)), "passed": bar.passed}
+            {
+                "model": model,
+                **_nulled(asdict(bar)),
+                "beside": _nulled(bar.beside),
+                "passed": bar.passed,
+            }
             for model in result.models
             for bar in bars(result, model)
         ],
@@ -60,7 +75,12 @@ def as_markdown(result: Result) -> str:
         "",
     ]
     for model in result.models:
-        lines += [f"## {model}", "", *_forward_line(result, model), *_table(result, model), ""]
+        lines += [f"## {model}", "", *_forward_line(result, model)]
+        lines += _likeness_line(result, model)
+        if any(row.model == model for row in result.rows):
+            lines += [*_table(result, model), ""]
+        if any(one.model == model for one in result.encoded):
+            lines += [*_encoded_table(result, model), ""]
         lines += [bar_line(bar) for bar in bars(result, model)] + [""]
     return "\n".join(lines)
 
@@ -68,12 +88,13 @@ def as_markdown(result: Result) -> str:
 def bar_line(bar: Bar) -> str:
     """A promise, what was found, and pass or fail.
 
-    >>> bar_line(Bar("requests/s against another", 2.0, True, 2.25))
-    '- **pass** requests/s against another: 2.25 (at least 2.0)'
+    >>> bar_line(Bar("requests/s against one", 2.0, True, 2.25, {"against another": 1.5}))
+    '- **pass** requests/s against one: 2.25 (at least 2.0); against another 1.50'
     """
     verdict = {True: "pass", False: "FAIL", None: "not measured"}[bar.passed]
     wanted = f"{'at least' if bar.at_least else 'at most'} {bar.limit}"
-    return f"- **{verdict}** {bar.promise}: {_number(bar.found, 2)} ({wanted})"
+    beside = "".join(f"; {name} {_number(value, 2)}" for name, value in bar.beside.items())
+    return f"- **{verdict}** {bar.promise}: {_number(bar.found, 2)} ({wanted}){beside}"
 
 
 def _forward_line(result: Result, model: str) -> list[str]:
@@ -82,15 +103,55 @@ def _forward_line(result: Result, model: str) -> list[str]:
         return []
     medians = ", ".join(_number(one.median_ms, 2) for one in found)
     starts = "; ".join(
-        f"{server} {_number(min(seconds), 1)}"
+        f"{server} {_number(seconds[0], 1)}, {_number(min(seconds), 1)}"
         for (of, server), seconds in result.start_s.items()
         if of == model
     )
     return [
         f"Bare forward pass of one text, ms a round: {medians} ({found[0].threads} threads). "
-        f"Seconds to the first answer, least: {starts}.",
+        f"Seconds to the first answer, in the first round and least: {starts}.",
         "",
     ]
+
+
+def _likeness_line(result: Result, model: str) -> list[str]:
+    parts = [
+        " ".join(
+            [server]
+            + ([f"({result.precision[of, server]})"] if (of, server) in result.precision else [])
+            + [f"{min(one.mean for one in found):.5f}, {min(one.least for one in found):.5f}"]
+        )
+        for (of, server), found in result.likeness.items()
+        if of == model
+    ]
+    if not parts:
+        return []
+    return [f"Cosines to the vectors of plain fp32, mean and least: {'; '.join(parts)}.", ""]
+
+
+def _encoded_table(result: Result, model: str) -> list[str]:
+    """A file of sentences to a file of vectors, with the start-up apart."""
+    heads = ["command", "texts", "start-up s", "its CPU s", "all s", "its CPU s"]
+    heads += ["texts/s without start-up", "CPU ms/text without start-up", "peak RSS MiB", "ratio"]
+    lines = ["| " + " | ".join(heads) + " |", "|---|" + "---:|" * (len(heads) - 1)]
+    for name, tool in TOOLS.items():
+        found = result.encoded_by(model, name)
+        if not found:
+            continue
+        numbers: list[tuple[Callable[[Encoded], float], int]] = [
+            (lambda one: one.texts, 0),
+            (lambda one: one.start_up.wall_s, 1),
+            (lambda one: one.start_up.cpu_s, 1),
+            (lambda one: one.whole.wall_s, 1),
+            (lambda one: one.whole.cpu_s, 1),
+            (lambda one: one.texts_per_s, 1),
+            (lambda one: one.cpu_ms, 2),
+            (lambda one: one.whole.peak_rss_mib, 0),
+        ]
+        cells = [_number(median([of(one) for one in found]), digits) for of, digits in numbers]
+        ratio = _ratio(result.encoded_ratios(model, name, lambda one: one.texts_per_s))
+        lines.append("| " + " | ".join([tool.title, *cells, ratio]) + " |")
+    return lines
 
 
 def _table(result: Result, model: str) -> list[str]:
@@ -126,7 +187,7 @@ def _number(value: float, digits: int) -> str:
     return "-" if math.isnan(value) else f"{value:,.{digits}f}"
 
 
-def _nulled(row: dict[str, object]) -> dict[str, object]:
+def _nulled(row: Mapping[str, object]) -> dict[str, object]:
     return {
         name: None if isinstance(value, float) and math.isnan(value) else value
         for name, value in row.items()

@@ -1,4 +1,4 @@
-"""What a run measured, and what it says: medians over rounds, ratios, bars."""
+"""What a run measured, and what it says: medians over rounds and ratios."""
 
 import math
 import statistics
@@ -6,9 +6,11 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from benchmarks.likeness import Likeness
 from benchmarks.load import Load, Measured
+from benchmarks.offline import REFERENCE, Encoded
 
-BASE = "plain"
+BASE = "infinity"
 """The server that others are compared with."""
 
 OURS = "ours"
@@ -79,6 +81,10 @@ class Result:
         notes: a sentence on each peer that failed, or was asked in another way than the rest.
         bulk_texts: texts of the one large request, a model.
         start_s: seconds from start to first answer: (model, server) to those of each round.
+        precision: what a server computed in, by (model, server).
+        likeness: how near its vectors were to the bare model's, by (model, server): of each round,
+            then those of the files that the tool of that name encoded.
+        encoded: files that were encoded by commands.
     """
 
     about: dict[str, str]
@@ -87,16 +93,20 @@ class Result:
     notes: list[str] = field(default_factory=list)
     bulk_texts: dict[str, int] = field(default_factory=dict)
     start_s: dict[tuple[str, str], list[float]] = field(default_factory=dict)
+    precision: dict[tuple[str, str], str] = field(default_factory=dict)
+    likeness: dict[tuple[str, str], list[Likeness]] = field(default_factory=dict)
+    encoded: list[Encoded] = field(default_factory=list)
 
     @property
     def models(self) -> list[str]:
-        return list(dict.fromkeys(row.model for row in self.rows))
+        found = [row.model for row in self.rows] + [one.model for one in self.encoded]
+        return list(dict.fromkeys(found))
 
     @property
     def servers(self) -> list[str]:
         """Ours and the base first."""
         found = dict.fromkeys(row.server for row in self.rows)
-        return sorted(found, key=lambda name: (name != OURS, name != BASE))
+        return sorted(found, key=lambda name: (not is_ours(name), name != BASE, name))
 
     @property
     def loads(self) -> list[str]:
@@ -109,7 +119,7 @@ class Result:
 
     def median(self, model: str, load: str, server: str, of: Callable[[Row], float]) -> float:
         """Over the rounds; NaN where nothing was answered."""
-        return _median([of(row) for row in self.rows_of(model, load, server)])
+        return median([of(row) for row in self.rows_of(model, load, server)])
 
     def errors(self, model: str, load: str, server: str) -> Counter[str]:
         """Of all rounds together."""
@@ -118,65 +128,44 @@ class Result:
             total.update(row.errors)
         return total
 
-    def ratios(self, model: str, load: str, server: str) -> list[float]:
-        """Texts a second against the base's, for each round that both have."""
-        base = {row.round: row.texts_per_s for row in self.rows_of(model, load, BASE)}
+    def ratios(
+        self,
+        model: str,
+        load: str,
+        server: str,
+        base: str = BASE,
+        of: Callable[[Row], float] = lambda row: row.texts_per_s,
+    ) -> list[float]:
+        """A server's number against the base's, for each round that both have."""
+        found = {row.round: of(row) for row in self.rows_of(model, load, base)}
         return [
-            row.texts_per_s / base[row.round]
+            of(row) / found[row.round]
             for row in self.rows_of(model, load, server)
-            if base.get(row.round)
+            if found.get(row.round)
         ]
 
-    def forward_ratios(self, model: str) -> list[float]:
-        """Ours' median latency at one client against a bare forward pass, for each round."""
-        bare = {one.round: one.median_ms for one in self.bare if one.model == model}
-        rows = self.rows_of(model, "1 client", OURS)
-        return [row.p50_ms / bare[row.round] for row in rows if row.round in bare]
+    def peak_rss_mib(self, model: str, server: str) -> float:
+        """The most of all loads, median over the rounds."""
+        peaks: dict[int, float] = {}
+        for row in self.rows:
+            if (row.model, row.server) == (model, server):
+                peaks[row.round] = max(peaks.get(row.round, 0.0), row.peak_rss_mib)
+        return median(list(peaks.values()))
+
+    def encoded_by(self, model: str, tool: str) -> list[Encoded]:
+        return [one for one in self.encoded if (one.model, one.tool) == (model, tool)]
+
+    def encoded_ratios(self, model: str, tool: str, of: Callable[[Encoded], float]) -> list[float]:
+        """A tool's number against the reference's, for each round that both have."""
+        found = {one.round: of(one) for one in self.encoded_by(model, REFERENCE)}
+        return [
+            of(one) / found[one.round] for one in self.encoded_by(model, tool) if one.round in found
+        ]
 
 
-@dataclass(frozen=True)
-class Bar:
-    """A promise and what came of it.
-
-    Attributes:
-        found: median of the rounds' ratios; NaN if it was not measured.
-    """
-
-    promise: str
-    limit: float
-    at_least: bool
-    found: float
-
-    @property
-    def passed(self) -> bool | None:
-        """None where it was not measured."""
-        if math.isnan(self.found):
-            return None
-        return self.found >= self.limit if self.at_least else self.found <= self.limit
-
-
-def bars(result: Result, model: str) -> list[Bar]:
-    """What ssang promises of its speed in fp32."""
-    return [
-        Bar(
-            "16 clients, requests/s against the plain service",
-            2.0,
-            True,
-            _median(result.ratios(model, "16 clients", OURS)),
-        ),
-        Bar(
-            "32 texts a request, texts/s against the plain service",
-            1.5,
-            True,
-            _median(result.ratios(model, "32 texts, 2 clients", OURS)),
-        ),
-        Bar(
-            "1 client, median latency against a bare forward pass",
-            1.3,
-            False,
-            _median(result.forward_ratios(model)),
-        ),
-    ]
+def is_ours(server: str) -> bool:
+    """Whether it is this service, at any setting."""
+    return server == OURS or server.startswith(f"{OURS}-")
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
@@ -191,6 +180,7 @@ def percentile(values: Sequence[float], percent: float) -> float:
     return sorted(values)[max(0, rank - 1)]
 
 
-def _median(values: Sequence[float]) -> float:
+def median(values: Sequence[float]) -> float:
+    """Of those that were measured; NaN if none was."""
     known = [value for value in values if not math.isnan(value)]
     return statistics.median(known) if known else math.nan

@@ -4,82 +4,47 @@ Each round starts every server once, in an order that rotates from round to roun
 the machine does hits all of them alike; ratios are taken within a round.
 """
 
-import argparse
 import json
 import os
 import platform
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
-from benchmarks import shape, texts
+from benchmarks import bar, offline, shape, texts
 from benchmarks.bare import SAMPLE_TEXTS
 from benchmarks.environment import ENVIRONMENTS, HERE, CannotInstall
-from benchmarks.load import Load, loads_for, measure, warm_up
+from benchmarks.likeness import Vectors, compare
+from benchmarks.load import measure, warm_up
+from benchmarks.machine import commit, load_average, processor
+from benchmarks.offline import Encoded
+from benchmarks.plan import MODELS, Model, Plan, read_plan
 from benchmarks.plot import draw
 from benchmarks.report import bar_line, write_report
-from benchmarks.result import BASE, Bare, Result, Row, bars
-from benchmarks.servers import OUR_BIN, PEERS, ROOT, CannotStart, Peer, Vectors, running
+from benchmarks.result import BASE, Bare, Result, Row
+from benchmarks.running import CannotStart, running
+from benchmarks.servers import OUR_BIN, ROOT, Peer
 
 _BARE_TEXTS = 100
+
+# Packages whose versions the report names.
+_NAMED = {
+    *("infinity_emb", "litserve", "optimum-onnx", "onnxruntime"),
+    *("sentence-transformers", "torch", "transformers"),
+}
 
 # What shells report of a program that Ctrl+C ended.
 _INTERRUPTED = 130
 
-# Least cosine between a server's vectors and those of the bare model, all of them fp32.
-_SAME = 0.9999
-
-
-@dataclass(frozen=True)
-class Model:
-    """A model to serve, and how much is asked of it.
-
-    Attributes:
-        bulk_texts: of the one large request.
-        pace: windows are so many times as long.
-    """
-
-    name: str
-    folder: Path
-    bulk_texts: int
-    pace: float = 1.0
-
-
-MODELS = {
-    model.name: model
-    for model in (
-        Model("ko-mini", ROOT / "models" / "ko-mini", 4096),
-        Model("roberta-12x768", ENVIRONMENTS / "models" / "roberta-12x768", 1024, pace=1.5),
-    )
-}
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a run does; seconds are those of one load on one server in one round."""
-
-    servers: list[Peer]
-    models: list[Model]
-    rounds: int
-    seconds: float
-    bulk_share: float
-    folder: Path
-
-    def loads(self, model: Model) -> list[Load]:
-        return loads_for(self.bulk_texts(model))
-
-    def bulk_texts(self, model: Model) -> int:
-        return round(self.bulk_share * model.bulk_texts)
-
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs what the arguments say, and writes the report of what was done even if interrupted."""
-    plan = _read_plan(arguments)
+    plan = read_plan(arguments)
     signal.signal(signal.SIGTERM, _interrupt)
     if not (OUR_BIN / "ssang").exists():
         sys.exit("benchmarks: ssang is not installed in .venv: run `make bench`.")
@@ -91,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         result.notes.append("**the run was interrupted**; what it had measured is here")
         sys.exit(_INTERRUPTED)
     finally:
-        if result.rows:
+        if result.rows or result.encoded:
             _finish(result, plan.folder)
 
 
@@ -107,10 +72,11 @@ def _run(plan: Plan, result: Result) -> None:
             for peer in servers[turn:] + servers[:turn]:
                 try:
                     _run_server(plan, result, peer, model, round_, reference)
-                except CannotStart as error:
+                except (CannotInstall, CannotStart) as error:
                     # It would fail in every round.
                     servers.remove(peer)
                     _leave_out(result, peer, f"on {model.name}: {error}")
+            _encode_files(plan, result, model, round_)
 
 
 def _installed(plan: Plan, result: Result) -> list[Peer]:
@@ -140,13 +106,15 @@ def _run_server(
     plan: Plan, result: Result, peer: Peer, model: Model, round_: int, reference: Vectors
 ) -> None:
     log = plan.folder / f"{peer.name}.log"
-    with running(peer, model.folder, _sample(), log) as server:
-        result.start_s.setdefault((model.name, peer.name), []).append(server.start_s)
-        likeness = min(
-            _cosine(own, bare) for own, bare in zip(server.sample, reference, strict=True)
-        )
-        if likeness < _SAME:
-            raise CannotStart(f"its vectors are others: cosine {likeness:.5f} to the bare model's")
+    sample = _sample()
+    with running(peer, model.folder, sample[0], log) as server:
+        key = (model.name, peer.name)
+        result.start_s.setdefault(key, []).append(server.start_s)
+        result.precision[key] = server.precision()
+        likeness = compare(server.embed(sample), reference)
+        result.likeness.setdefault(key, []).append(likeness)
+        if not likeness.reaches(peer.bound):
+            raise CannotStart(f"its vectors are others: cosines {likeness} to the bare model's")
         warm_up(server, round_)
         for number, load in enumerate(plan.loads(model)):
             seconds = plan.seconds * model.pace
@@ -162,6 +130,29 @@ def _run_server(
             print(_progress(row), flush=True)
 
 
+def _encode_files(plan: Plan, result: Result, model: Model, round_: int) -> None:
+    count, folder = plan.file_texts(model), plan.folder / "encode"
+    # What another round left must neither be compared nor gone on with.
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    for tool in plan.tools():
+        try:
+            start_up, whole, likeness = offline.measure(tool, model.folder, count, folder)
+        except (CannotInstall, CannotStart) as error:
+            result.notes.append(f"**{tool.title} is left out** on {model.name}: {error}")
+            print(result.notes[-1], flush=True)
+            continue
+        if likeness:
+            result.likeness.setdefault((model.name, tool.title), []).append(likeness)
+        encoded = Encoded(model.name, tool.name, round_, count, start_up, whole)
+        result.encoded.append(encoded)
+        print(
+            f"  {tool.title:40}{encoded.texts_per_s:9.1f} texts/s"
+            f"  {encoded.cpu_ms:7.2f} CPU ms/text  start-up {start_up.wall_s:5.1f} s",
+            flush=True,
+        )
+
+
 def _make(model: Model) -> None:
     if model.folder.is_relative_to(ENVIRONMENTS) and not (model.folder / "modules.json").exists():
         print(f"making {model.name}", flush=True)
@@ -171,7 +162,7 @@ def _make(model: Model) -> None:
 
 
 def _bare_forward(model: Model, round_: int) -> tuple[Bare, Vectors]:
-    some = _sample() + [texts.sentence(-1 - number) for number in range(_BARE_TEXTS)]
+    some = _sample() + [texts.sentence(-1000 - number) for number in range(_BARE_TEXTS)]
     found = json.loads(_python("benchmarks.bare", str(model.folder), given=json.dumps(some)))
     bare = Bare(model.name, round_, found["median_ms"], found["threads"])
     print(f"{model.name} round {round_}: bare forward {bare.median_ms:.2f} ms", flush=True)
@@ -194,12 +185,9 @@ def _python(module: str, *arguments: str, given: str = "") -> str:
 
 
 def _sample() -> list[str]:
-    return [texts.sentence(-1 - number) for number in range(SAMPLE_TEXTS)]
-
-
-def _cosine(one: list[float], other: list[float]) -> float:
-    """Of unit vectors."""
-    return sum(a * b for a, b in zip(one, other, strict=True))
+    """Texts whose vectors are compared: every other one of mixed length."""
+    kinds = (texts.sentence, texts.passage)
+    return [kinds[number % 2](-1 - number) for number in range(SAMPLE_TEXTS)]
 
 
 def _progress(row: Row) -> str:
@@ -212,12 +200,12 @@ def _progress(row: Row) -> str:
 
 
 def _finish(result: Result, folder: Path) -> None:
-    result.about["load average, end"] = _load_average()
+    result.about["load average, end"] = load_average()
     markdown = write_report(result, folder)
     if BASE in result.servers and len(result.servers) > 1:
         draw(result, folder / "ratios.png")
     for model in result.models:
-        print(model, *(bar_line(bar) for bar in bars(result, model)), sep="\n")
+        print(model, *map(bar_line, bar.bars(result, model)), sep="\n")
     print(f"the report is in {os.path.relpath(markdown)}")
 
 
@@ -225,81 +213,24 @@ def _about(plan: Plan) -> dict[str, str]:
     pins = [
         f"{line} ({peer.name})"
         for peer in plan.servers
-        if peer.name != "ours"
+        if not peer.ours
         for line in (HERE / "peers" / f"{peer.name}.txt").read_text(encoding="utf-8").split("\n")
-        if line.partition("==")[0].lower()
-        in {"infinity_emb", "litserve", "sentence-transformers", "torch", "transformers"}
+        if line.partition("==")[0].lower() in _NAMED
     ]
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "machine": f"{_processor()}, {len(os.sched_getaffinity(0))} cores",
+        "machine": f"{processor()}, {len(os.sched_getaffinity(0))} cores",
         "python": platform.python_version(),
-        "commit": _commit(),
+        "commit": commit(),
         "versions": ", ".join(pins),
         "rounds": str(plan.rounds),
         "seconds a load": ", ".join(
             f"{plan.seconds * model.pace:g} ({model.name})" for model in plan.models
         ),
-        "precision": "fp32 everywhere; vectors checked against the bare model's "
-        f"(cosine at least {_SAME})",
-        "load average, begin": _load_average(),
+        "precision": "what `ours` chooses by itself, fp32 elsewhere; vectors checked against those "
+        "of plain fp32",
+        "load average, begin": load_average(),
     }
-
-
-def _processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.machine()
-
-
-def _commit() -> str:
-    def git(*arguments: str) -> str:
-        command = ["git", "-C", str(ROOT), *arguments]
-        return subprocess.run(  # noqa: S603
-            command, capture_output=True, encoding="utf-8", check=False
-        ).stdout.strip()
-
-    return (git("rev-parse", "--short", "HEAD") or "unknown") + (
-        ", with changes" if git("status", "--porcelain") else ""
-    )
-
-
-def _load_average() -> str:
-    return " ".join(f"{value:.1f}" for value in os.getloadavg())
-
-
-def _read_plan(arguments: Sequence[str] | None) -> Plan:
-    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="2 rounds of 2 seconds a load")
-    parser.add_argument("--servers", type=_names(PEERS), default=",".join(PEERS))
-    parser.add_argument("--models", type=_names(MODELS), default=",".join(MODELS))
-    parser.add_argument("--rounds", type=int, help="default: 5")
-    parser.add_argument("--seconds", type=float, help="of a load in a round; default: 10")
-    parser.add_argument("--results", type=Path, default=HERE / "results")
-    given = parser.parse_args(arguments)
-    return Plan(
-        servers=[PEERS[name] for name in given.servers],
-        models=[MODELS[name] for name in given.models],
-        rounds=given.rounds or (2 if given.quick else 5),
-        seconds=given.seconds or (2.0 if given.quick else 10.0),
-        bulk_share=0.25 if given.quick else 1.0,
-        folder=given.results,
-    )
-
-
-class _names:  # noqa: N801 - used like a function
-    """Names separated by commas, each one of those known."""
-
-    def __init__(self, known: dict[str, Peer] | dict[str, Model]) -> None:
-        self._known = known
-
-    def __call__(self, value: str) -> list[str]:
-        names = value.split(",")
-        for name in names:
-            if name not in self._known:
-                raise argparse.ArgumentTypeError(f"{name} is none of {', '.join(self._known)}")
-        return names
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:

@@ -1,0 +1,18 @@
+"""The transformer of a model's folder as onnx/model.onnx in it, in fp32, by optimum.
+
+python export_onnx.py MODEL
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+
+from optimum.exporters.onnx import main_export
+
+if __name__ == "__main__":
+    model = Path(sys.argv[1])
+    (model / "onnx").mkdir()
+    # optimum copies tokenizer and configuration too, which are in the folder already.
+    with tempfile.TemporaryDirectory(dir=model) as exported:
+        main_export(str(model), exported, task="feature-extraction", dtype="fp32", framework="pt")
+        Path(exported, "model.onnx").rename(model / "onnx" / "model.onnx")
