@@ -34,7 +34,7 @@ _BARE_TEXTS = 100
 
 # Packages whose versions the report names.
 _NAMED = {
-    *("infinity_emb", "litserve", "optimum-onnx", "onnxruntime"),
+    *("infinity_emb", "litserve", "optimum", "onnxruntime"),
     *("sentence-transformers", "torch", "transformers"),
 }
 

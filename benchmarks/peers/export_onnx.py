@@ -5,9 +5,14 @@ python export_onnx.py MODEL
 
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
+import torch
 from optimum.exporters.onnx import main_export
+
+# This optimum knows the exporter that was torch's default when it was made.
+torch.onnx.export = partial(torch.onnx.export, dynamo=False)
 
 if __name__ == "__main__":
     model = Path(sys.argv[1])
