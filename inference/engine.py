@@ -28,6 +28,7 @@ from inference.result import (
 )
 from inference.similarity import Vectors, cosine, cosine_matrix, cut_dimensions, grade, top_k
 from inference.tokenizer import Text, Token
+from inference.vector_cache import VectorCache
 
 # Pairs whose vectors are held at a time.
 _WINDOW_PAIRS = 4096
@@ -53,6 +54,7 @@ class Engine:
         dimensions: cuts all vectors to so many numbers; 0 keeps them whole.
         max_answer_values: most numbers in one answer (texts x dimensions, queries x documents).
         slices_ahead: as in :class:`inference.pipeline.Pipeline`.
+        cache_mb: MiB of vectors of texts that were read before; 0 keeps none.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class Engine:
         dimensions: int = 0,
         max_answer_values: int = 2**27,
         slices_ahead: int = 2,
+        cache_mb: int = 0,
     ) -> None:
         self.model = model
 
@@ -93,6 +96,7 @@ class Engine:
             deadline_s=deadline_s,
             dimensions=dimensions,
             slices_ahead=slices_ahead,
+            cache=VectorCache(cache_mb * 2**20) if cache_mb else None,
         )
         self._max_answer_values = max_answer_values
 

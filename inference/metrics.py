@@ -42,6 +42,15 @@ WAITING_TOKENS = Gauge(
     "Tokens that wait for the model now",
     multiprocess_mode="livesum",
 )
+CACHE_LOOKUPS = Counter(
+    "ssang_cache_lookups", "Texts looked for in the cache of vectors: hit or miss", ["outcome"]
+)
+CACHE_EVICTIONS = Counter("ssang_cache_evictions", "Vectors that made room for others")
+CACHE_BYTES = Gauge(
+    "ssang_cache_bytes",
+    "Memory that the cache of vectors takes now",
+    multiprocess_mode="livesum",
+)
 FILE_ROWS = Counter("ssang_file_rows", "Rows of files, by what became of them", ["outcome"])
 COLLECTION_DOCUMENTS = Counter(
     "ssang_collection_documents", "Documents of collections, by what became of them", ["outcome"]

@@ -24,6 +24,7 @@ from inference.job import Slice, Usage
 from inference.result import EncodedTexts, Timing
 from inference.similarity import Vectors, cut_dimensions
 from inference.tokenizer import Text, TruncationSide
+from inference.vector_cache import Reading, VectorCache, key_of
 
 # Texts tokenised, and sorted by length, at a time.
 _WINDOW_TEXTS = 2048
@@ -71,12 +72,17 @@ class ReadOptions:
 
 @dataclass
 class _Unique:
-    """One distinct text, how it is read, and where it stands first, for messages."""
+    """One distinct text, how it is read, and where it stands first, for messages.
 
+    ``row`` is its place among the distinct texts; ``key`` is what a cache knows it by.
+    """
+
+    row: int
     text: Text
     kind: Kind
-    tower: Kind
+    side: Side
     item: str
+    key: bytes = b""
 
 
 @dataclass
@@ -87,7 +93,7 @@ class _Run:
     lengths: npt.NDArray[np.int64]
     read: npt.NDArray[np.int64]
     timing: Timing
-    submitted: deque[list[int]] = field(default_factory=deque)
+    submitted: deque[list[_Unique]] = field(default_factory=deque)
     usage: Usage = field(default_factory=Usage)
 
 
@@ -100,6 +106,7 @@ class Pipeline:
         dimensions: cuts all vectors to so many numbers; 0 keeps them whole.
         slices_ahead: slices of a request in the queue. With one, and nobody else, batches do not
             depend on timing, so that the same texts give the same vectors to the last bit.
+        cache: knows vectors of texts that were read before.
     """
 
     def __init__(
@@ -109,11 +116,13 @@ class Pipeline:
         deadline_s: float,
         dimensions: int = 0,
         slices_ahead: int = 2,
+        cache: VectorCache | None = None,
     ) -> None:
         self._batcher = batcher
         self._deadline_s = deadline_s
         self._dimensions = dimensions
         self._slices_ahead = slices_ahead
+        self._cache = cache
 
     @property
     def dim(self) -> int:
@@ -124,6 +133,8 @@ class Pipeline:
         self, groups: Sequence[TextGroup], options: ReadOptions, timing: Timing
     ) -> list[EncodedTexts]:
         """Encodes the texts of all groups together; a text that comes twice is read once.
+
+        Counts of tokens are the same whether a text is read or its vector known.
 
         Raises:
             InvalidInput: an empty text, a text over the length that must not be cut, token ids of
@@ -187,40 +198,68 @@ class Pipeline:
         options: ReadOptions,
     ) -> Iterator[Slice]:
         """The slices of some texts, the first of which is in row ``start`` of the run."""
-        ids = self._tokenize(run, window, start, max_tokens, options.truncation_side)
+        unread = self._recall(run, window, max_tokens, options.truncation_side)
+        ids = self._tokenize(run, unread, max_tokens, options.truncation_side)
         read = run.read[start : start + len(window)]
         cut = run.lengths[start : start + len(window)] > read
         if not options.truncate and cut.any():
             raise _over_long(window, run.lengths[start:], read, np.flatnonzero(cut))
         metrics.observe_texts(read.tolist(), cut=int(cut.sum()))
         # Neighbours of like length share a batch with little padding.
-        order = np.argsort(-read, kind="stable").tolist()
-        for tower in dict.fromkeys(unique.tower for unique in window):
-            of_tower = [row for row in order if window[row].tower == tower]
-            for rows in _slices(of_tower, read.tolist(), self._batcher.batch_tokens):
-                run.submitted.append([start + row for row in rows])
-                yield Slice([ids[row] for row in rows], tower)
+        lengths = [len(row) for row in ids]
+        order = np.argsort([-length for length in lengths], kind="stable").tolist()
+        for tower in dict.fromkeys(unique.side.tower for unique in unread):
+            of_tower = [place for place in order if unread[place].side.tower == tower]
+            for places in _slices(of_tower, lengths, self._batcher.batch_tokens):
+                run.submitted.append([unread[place] for place in places])
+                yield Slice([ids[place] for place in places], tower)
+
+    def _recall(
+        self, run: _Run, window: list[_Unique], max_tokens: int, side: TruncationSide
+    ) -> list[_Unique]:
+        """Fills the rows of the texts that are known; the others."""
+        if self._cache is None:
+            return window
+        for unique in window:
+            unique.key = key_of(unique.text, Reading(unique.side, max_tokens, side))
+        unread = []
+        found = self._cache.get([unique.key for unique in window])
+        for unique, known in zip(window, found, strict=True):
+            if known is None:
+                unread.append(unique)
+                continue
+            run.vectors[unique.row] = np.frombuffer(known.vector, dtype=np.float32)
+            run.lengths[unique.row] = known.length
+            run.read[unique.row] = known.read
+        return unread
 
     def _tokenize(
-        self, run: _Run, window: list[_Unique], start: int, max_tokens: int, side: TruncationSide
+        self, run: _Run, texts: list[_Unique], max_tokens: int, side: TruncationSide
     ) -> list[list[int]]:
         began = time.perf_counter()
         ids: list[list[int]] = []
-        for kind, group in groupby(window, key=lambda unique: unique.kind):
-            texts = [unique.text for unique in group]
-            tokenized = self._batcher.model.tokenize(texts, kind, max_tokens, side)
-            stop = start + len(texts)
-            run.lengths[start:stop] = tokenized.lengths
-            run.read[start:stop] = [len(row) for row in tokenized.ids]
+        for kind, alike in groupby(texts, key=lambda unique: unique.kind):
+            group = list(alike)
+            tokenized = self._batcher.model.tokenize(
+                [unique.text for unique in group], kind, max_tokens, side
+            )
+            rows = [unique.row for unique in group]
+            run.lengths[rows] = tokenized.lengths
+            run.read[rows] = [len(row) for row in tokenized.ids]
             ids += tokenized.ids
-            start = stop
         run.timing.tokenize += 1000 * (time.perf_counter() - began)
         return ids
 
     def _keep(self, run: _Run, vectors: Vectors) -> None:
-        """Puts the vectors of the oldest slice in their rows."""
-        cut = self.dim < vectors.shape[1]
-        run.vectors[run.submitted.popleft()] = cut_dimensions(vectors, self.dim) if cut else vectors
+        """Puts the vectors of the oldest slice in their rows, and in the cache."""
+        if self.dim < vectors.shape[1]:
+            vectors = cut_dimensions(vectors, self.dim)
+        texts = run.submitted.popleft()
+        rows = [unique.row for unique in texts]
+        run.vectors[rows] = vectors
+        if self._cache is not None:
+            keys = [unique.key for unique in texts]
+            self._cache.put(keys, vectors, run.lengths[rows].tolist(), run.read[rows].tolist())
 
 
 def check_not_empty(group: TextGroup) -> None:
@@ -267,7 +306,7 @@ def _distinct(
         for index, text in enumerate(group.texts):
             row = rows.setdefault((side, text), len(unique))
             if row == len(unique):
-                unique.append(_Unique(text, group.kind, side.tower, group.item(index)))
+                unique.append(_Unique(row, text, group.kind, side, group.item(index)))
             positions[position] = row
             position += 1
     return unique, positions

@@ -81,7 +81,7 @@ LAYERS = [
     {"inference.corpus"},
     {"inference.encoders.torch_encoder"},
     {"inference.encoders"},
-    {"inference.job", "inference.lifecycle"},
+    {"inference.job", "inference.lifecycle", "inference.vector_cache"},
     {"inference.batcher", "inference.torch_reader"},
     {"inference.pipeline", "inference.reader", "inference.user_model"},
     {"inference.long_text"},

@@ -24,6 +24,7 @@ from inference.lifecycle import State
 from inference.pipeline import Pipeline, ReadOptions, TextGroup, check_not_empty
 from inference.result import EncodedTexts, Timing
 from inference.similarity import Vectors
+from inference.vector_cache import VectorCache
 
 
 @pytest.fixture
@@ -276,6 +277,128 @@ def test_text_over_the_length_is_named_in_a_later_group(pipeline: Pipeline) -> N
 def test_texts_within_the_length_pass_where_none_may_be_cut(pipeline: Pipeline) -> None:
     encoded = _encode(pipeline, ["x" * 62], ReadOptions(truncate=False))
     assert encoded.truncated.tolist() == [False]
+
+
+# Texts that are known from before
+
+
+@pytest.fixture
+def remembering(batcher: Batcher[Encoder]) -> Pipeline:
+    return Pipeline(batcher, deadline_s=30, cache=VectorCache(2**22))
+
+
+def test_known_text_is_neither_tokenised_nor_read_again(
+    remembering: Pipeline, encoder: FakeEncoder
+) -> None:
+    texts = ["x" * 100, "abc", "y" * 62, "z" * 63]
+    first = _encode(remembering, texts)
+    assert encoder.batches
+    encoder.batches.clear()
+    encoder.kinds.clear()
+    again = _encode(remembering, [*texts[::-1], "abc"])
+    assert (encoder.batches, encoder.kinds) == ([], {})
+    order = [3, 2, 1, 0, 1]
+    assert again.vectors.tobytes() == first.vectors[order].tobytes()
+    assert again.lengths.tolist() == first.lengths[order].tolist() == [65, 64, 5, 102, 5]
+    assert again.truncated.tolist() == [True, False, False, True, False]
+    assert again.tokens == 64 + 64 + 5 + 64 + 5
+
+
+def test_known_texts_stand_among_new_ones(remembering: Pipeline, encoder: FakeEncoder) -> None:
+    _encode(remembering, [f"{number}" + "x" * (number * 31 % 17) for number in range(0, 5000, 3)])
+    encoder.batches.clear()
+    texts = [f"{number}" + "x" * (number * 31 % 17) for number in range(5000)]
+    encoded = _encode(remembering, texts)
+    np.testing.assert_array_equal(encoded.vectors, _vectors(texts))
+    assert encoded.lengths.tolist() == [len(text) + 2 for text in texts]
+    assert sorted(_seen(encoder)) == sorted(
+        fake_ids(text) for number, text in enumerate(texts) if number % 3
+    )
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ReadOptions(max_length=5),
+        ReadOptions(max_length=5, truncation_side="left"),
+        ReadOptions(truncation_side="left"),
+    ],
+)
+def test_text_that_is_read_otherwise_is_not_known(
+    remembering: Pipeline, pipeline: Pipeline, options: ReadOptions
+) -> None:
+    texts = ["abcdef", "x" * 70 + "y"]
+    _encode(remembering, texts)
+    found, expected = (_encode(either, texts, options) for either in (remembering, pipeline))
+    np.testing.assert_array_equal(found.vectors, expected.vectors)
+    assert found.lengths.tolist() == expected.lengths.tolist()
+    assert found.tokens == expected.tokens
+
+
+def test_towers_know_texts_of_their_own(remembering: Pipeline, encoder: FakeEncoder) -> None:
+    encoder.two_towers = True
+    for _ in range(2):
+        remembering.encode(_both_kinds(["same", "other"]), ReadOptions(), Timing())
+    assert sorted(encoder.towers) == ["document", "query"]
+
+
+def test_token_ids_are_known_as_what_they_are(remembering: Pipeline, encoder: FakeEncoder) -> None:
+    for _ in range(2):
+        group = TextGroup(["abc", tuple(fake_ids("abc"))], "query", "t[{}]")
+        (encoded,) = remembering.encode([group], ReadOptions(), Timing())
+        np.testing.assert_array_equal(encoded.vectors, _vectors(["abc", "abc"]))
+    assert len(_seen(encoder)) == 2
+
+
+def test_known_text_that_must_not_be_cut_is_named(
+    remembering: Pipeline, encoder: FakeEncoder
+) -> None:
+    _encode(remembering, ["y" * 63])
+    encoder.batches.clear()
+    for _ in range(2):
+        with pytest.raises(InvalidInput, match=r"texts\[1\] has 65 tokens") as caught:
+            _encode(remembering, ["new", "y" * 63, "z" * 70], ReadOptions(truncate=False))
+        assert [fault["item"] for fault in caught.value.details] == ["texts[1]", "texts[2]"]
+    assert encoder.batches == []
+
+
+def test_known_texts_count_in_the_metrics_as_others(remembering: Pipeline) -> None:
+    for _ in range(2):
+        cut = _counter("ssang_truncations_total")
+        lengths = _counter("te_request_input_length_sum")
+        _encode(remembering, ["x" * 100, "abc"])
+        assert _counter("ssang_truncations_total") == cut + 1
+        assert _counter("te_request_input_length_sum") == lengths + 64 + 5
+
+
+def test_vectors_are_kept_as_wide_as_they_are_served(
+    batcher: Batcher[Encoder], encoder: FakeEncoder
+) -> None:
+    pipeline = Pipeline(batcher, deadline_s=30, dimensions=4, cache=VectorCache(2**20))
+    first, again = _encode(pipeline, ["abc"]), _encode(pipeline, ["abc"])
+    assert first.vectors.shape == (1, 4)
+    assert again.vectors.tobytes() == first.vectors.tobytes()
+    assert len(encoder.batches) == 1
+
+
+def test_text_whose_batch_failed_is_not_known(remembering: Pipeline, encoder: FakeEncoder) -> None:
+    def fail(_: object) -> None:
+        raise ValueError("broken")
+
+    encoder.on_batch = fail
+    with pytest.raises(ValueError, match="broken"):
+        _encode(remembering, ["text"])
+    encoder.on_batch = lambda _: None
+    np.testing.assert_array_equal(_encode(remembering, ["text"]).vectors, _vectors(["text"]))
+
+
+def test_model_that_stopped_does_not_answer_from_memory(
+    remembering: Pipeline, batcher: Batcher[Encoder]
+) -> None:
+    _encode(remembering, ["text"])
+    batcher.close()
+    with pytest.raises(ModelUnavailable, match="stopping"):
+        _encode(remembering, ["text"])
 
 
 # Load, and what goes wrong

@@ -137,6 +137,7 @@ def create_engine(
         dimensions=settings.dimensions,
         max_answer_values=settings.max_answer_values,
         slices_ahead=slices_ahead,
+        cache_mb=settings.cache_mb,
     )
 
 

@@ -174,6 +174,9 @@ class Settings(BaseSettings):
     max_waiting_tokens: int = Field(
         262_144, ge=1, description="tokens that may wait for the model before a 429"
     )
+    cache_mb: int = Field(
+        0, ge=0, description="MiB of vectors a worker keeps for texts that come again; 0 keeps none"
+    )
     max_body_bytes: int = Field(32 * 2**20, ge=1, description="largest request body")
     max_inflight_bytes: int = Field(
         256 * 2**20, ge=1, description="request bodies a worker holds at once before a 429"
