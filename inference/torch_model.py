@@ -17,7 +17,8 @@ from inference.errors import InvalidInput, first_line
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 # Padded tokens of a batch; larger ones gain little and make short requests wait behind them.
-BATCH_TOKENS = {"cpu": 512, "cuda": 16_384}
+# On CUDA: as many as cuda_graphs.py launches at once.
+BATCH_TOKENS = {"cpu": 512, "cuda": 32_768}
 
 # Up to so many padded tokens, waking a second CPU thread for each step costs more than it saves.
 _ONE_THREAD_TOKENS = 32

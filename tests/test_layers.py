@@ -16,8 +16,11 @@ ROOT = Path(__file__).resolve().parents[1]
 # A module imports only from the lines above its own.
 LAYERS = [
     {
+        "inference.agreement",
+        "inference.batch",
         "inference.chunk",
         "inference.corpus.markdown",
+        "inference.device",
         "inference.errors",
         "inference.metrics",
         "inference.resource",
@@ -48,7 +51,10 @@ LAYERS = [
     {"inference.encoders.base"},
     {
         "inference.encoders.checkpoint_encoder",
+        "inference.encoders.compiled",
         "inference.encoders.head",
+        "inference.encoders.packed_attention",
+        "inference.encoders.packed_batch",
         "inference.encoders.packed_linear",
         "inference.encoders.two_towers",
         "inference.torch_model",
@@ -79,7 +85,16 @@ LAYERS = [
     },
     {"inference.corpus.local", "inference.corpus.opensearch"},
     {"inference.corpus"},
-    {"inference.encoders.torch_encoder"},
+    {"inference.encoders.cuda_graphs", "inference.encoders.packed_pooling"},
+    {"inference.encoders.packed_transformer"},
+    {
+        "inference.encoders.onnx_encoder",
+        "inference.encoders.onnx_graph",
+        "inference.encoders.precision",
+        "inference.encoders.torch_encoder",
+    },
+    {"inference.encoders.onnx_int8"},
+    {"inference.encoders.compile"},
     {"inference.encoders"},
     {"inference.job", "inference.lifecycle", "inference.vector_cache"},
     {"inference.batcher", "inference.torch_reader"},
@@ -109,8 +124,14 @@ TORCH = {
     "inference.torch_model",
     "inference.torch_reader",
     "inference.encoders.torch_encoder",
+    "inference.encoders.compile",
+    "inference.encoders.cuda_graphs",
     "inference.encoders.head",
+    "inference.encoders.packed_attention",
+    "inference.encoders.packed_batch",
     "inference.encoders.packed_linear",
+    "inference.encoders.packed_pooling",
+    "inference.encoders.packed_transformer",
 }
 
 # Names under which a route declares the statuses it may answer with, for the OpenAPI document.

@@ -22,6 +22,7 @@ from tiny_model import (
 
 from inference.encoders import load_encoder
 from inference.encoders.base import Encoder, OutOfMemory
+from inference.encoders.torch_encoder import TorchEncoder
 from inference.errors import InvalidInput
 from inference.model import open_model
 from inference.similarity import Vectors, cosine
@@ -124,6 +125,25 @@ def test_klue_roberta_reads_no_more_than_its_usable_positions(
     assert tokenized.lengths == [31, 32, 33, 34, 35, 36, 37]
     assert [len(row) for row in tokenized.ids] == [31, 32, 32, 32, 32, 32, 32]
     _check_agrees(encoder, reference, texts, least=0.9999)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+@pytest.mark.parametrize("pooling", ["mean", "cls", "max"])
+@pytest.mark.parametrize("name", ["bert", "klue"])
+def test_cuda_agrees_with_sentence_transformers(
+    request: pytest.FixtureRequest, tmp_path: Path, name: str, pooling: PoolingMode
+) -> None:
+    transformer: Path = request.getfixturevalue(name)
+    folder = save_sentence_transformer(tmp_path / "model", transformer, pooling=pooling)
+    reference = _reference(folder)
+    encoder = load_encoder(open_model(str(folder)), device="cuda", precision="auto")
+    assert isinstance(encoder, TorchEncoder)
+    assert encoder.is_packed
+    # Graphs are recorded in the first turn and repeated in the second.
+    for _ in range(2):
+        _check_agrees(encoder, reference, TEXTS, least=0.999)
+    plain = load_encoder(open_model(str(folder)), device="cuda", precision="fp32")
+    _check_agrees(plain, reference, TEXTS, least=0.9999)
 
 
 def test_vectors_do_not_depend_on_batch_mates(bert: Path) -> None:
