@@ -22,6 +22,9 @@ from inference.weights import check_weights
 Kind = Literal["query", "document"]
 """The side a text is on; a model may read both sides differently."""
 
+COMPILED = "int8"
+"""Folder in a model's own that is made from its other files; see inference.encoders.compiled."""
+
 # Models whose position ids start behind the padding id, so that `max_position_embeddings` of 514
 # and a padding id of 1 leave 512 usable positions.
 _OFFSET_POSITIONS = {
@@ -135,7 +138,8 @@ class Checkpoint:
     def _vector_files(self) -> Iterator[Path]:
         suffixes = {".json", ".txt", ".model", ".safetensors", ".bin"}
         for file in self.path.rglob("*"):
-            if file.suffix in suffixes and file.name != "ssang.json" and file.is_file():
+            shapes = file.suffix in suffixes and file.name != "ssang.json"
+            if shapes and COMPILED not in file.relative_to(self.path).parts and file.is_file():
                 yield file
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from inference.agreement import Agreement
 from inference.chunk import Passage
 from inference.similarity import Grade, Vectors
 
@@ -149,6 +150,7 @@ class ModelInfo:
     max_length: int
     device: str
     precision: str
+    agreement: Agreement | None
     thresholds: dict[str, float]
     max_batch_tokens: int
     warnings: tuple[str, ...]

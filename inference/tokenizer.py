@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Literal
 from inference.errors import InvalidInput, first_line
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tokenizers import Tokenizer as FastTokenizer
 
     from inference.checkpoint import Checkpoint
@@ -130,6 +132,18 @@ class Tokenizer:
             lowercase=checkpoint.lowercase,
             separator_id=tokenizer.sep_token_id,
         )
+
+    @classmethod
+    def from_file(cls, file: "Path", checkpoint: "Checkpoint") -> "Tokenizer":
+        """The tokenizer of a checkpoint, as :meth:`save` wrote it; transformers is not needed."""
+        from tokenizers import Tokenizer as FastTokenizer
+
+        fast = FastTokenizer.from_file(str(file))
+        return cls(fast, pad_id=checkpoint.pad_id, lowercase=checkpoint.lowercase)
+
+    def save(self, file: "Path") -> None:
+        """Writes all of it to one file, but for what its checkpoint says."""
+        self._fast.save(str(file))
 
     @property
     def separator_id(self) -> int | None:

@@ -169,6 +169,7 @@ class FakeEncoder:
     pad_id = 0
     device = "cpu"
     precision = "fp32"
+    agreement = None
 
     def __init__(
         self, *, max_tokens: int = 64, batch_tokens: int = 64, two_towers: bool = False

@@ -17,6 +17,7 @@ from inference.user_model import UserModel
 from webapp.admission import REFUSAL, Gate, StreamPlaces, max_requests
 from webapp.async_invocation import register_async_invocations
 from webapp.authentication import SECURITY_SCHEMES, ApiKeys, register_authentication
+from webapp.capacity import has_gpu
 from webapp.errors import register_errors
 from webapp.invocation import default_handlers
 from webapp.observation import register_observation
@@ -127,7 +128,8 @@ def create_engine(
     return Engine(
         model
         or open_model(settings.model, query=settings.query_model, document=settings.document_model),
-        device=settings.device,
+        # CUDA_VISIBLE_DEVICES may hide a GPU that is there.
+        device=settings.device if settings.device != "auto" or has_gpu("auto") else "cpu",
         precision=settings.precision,
         threads=settings.compute_threads,
         max_batch_tokens=settings.max_batch_tokens,
@@ -154,7 +156,7 @@ def create_reader(settings: Settings) -> Reader | None:
         model,
         no_answer_threshold=settings.no_answer_threshold,
         device=settings.device,
-        precision=settings.precision,
+        precision=settings.torch_precision,
         threads=settings.compute_threads,
         max_waiting_tokens=settings.max_waiting_tokens,
         deadline_s=settings.deadline_s,

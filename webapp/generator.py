@@ -21,6 +21,6 @@ def create_generator(settings: Settings, reader: Reader | None) -> Generator:
         prompt_tokens=settings.prompt_tokens,
         reader=reader,
         device=settings.device,
-        precision=settings.precision,
+        precision=settings.torch_precision,
         threads=settings.compute_threads,
     )

@@ -165,8 +165,10 @@ class Settings(BaseSettings):
         0, ge=0, description="CPU threads a worker computes with; 0 shares the cores out"
     )
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
-        "auto", description="auto (fp32 on CPU, bf16 or fp16 on a GPU), fp32, bf16 or fp16"
+    precision: Literal["auto", "fp32", "bf16", "fp16", "int8"] = Field(
+        "auto",
+        description="auto (bf16 or fp16 on a GPU; int8 on CPU if it agrees with fp32, else fp32), "
+        "fp32, bf16, fp16 or int8",
     )
     max_batch_tokens: int = Field(
         0, ge=0, description="padded tokens of a batch; 0 takes what suits the device"
@@ -237,6 +239,11 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "json", "text"] = Field(
         "auto", description="json, text, or auto: text on a terminal"
     )
+
+    @property
+    def torch_precision(self) -> str:
+        """That of readers and generators, which run on torch alone."""
+        return "fp32" if self.precision == "int8" else self.precision
 
     @classmethod
     def settings_customise_sources(

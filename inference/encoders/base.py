@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
+from inference.agreement import Agreement
 from inference.checkpoint import Kind
 from inference.similarity import Vectors
 from inference.tokenizer import Text, Token, TokenizedTexts, TruncationSide
@@ -55,7 +56,11 @@ class Encoder(Protocol):
 
     @property
     def precision(self) -> str:
-        """``fp32``, ``bf16`` or ``fp16``."""
+        """``fp32``, ``bf16``, ``fp16`` or ``int8``."""
+
+    @property
+    def agreement(self) -> Agreement | None:
+        """What was measured of int8; None of other precisions."""
 
     @property
     def batch_tokens(self) -> int:

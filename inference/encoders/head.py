@@ -33,7 +33,7 @@ class _Dense(Module):
 
     def __init__(self, layer: DenseLayer) -> None:
         super().__init__()
-        weights = _load_weights(layer.path)
+        weights = load_dense_weights(layer.path)
         try:
             self.linear = Linear(
                 layer.in_features, layer.out_features, bias="linear.bias" in weights
@@ -99,7 +99,12 @@ _POOL = {
 }
 
 
-def _load_weights(folder: Path) -> dict[str, torch.Tensor]:
+def load_dense_weights(folder: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a Dense module's folder, in float32.
+
+    Raises:
+        InvalidInput: they cannot be read.
+    """
     try:
         if (folder / "model.safetensors").is_file():
             weights = load_file(folder / "model.safetensors")

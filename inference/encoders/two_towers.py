@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from inference.agreement import Agreement
 from inference.checkpoint import Kind
 from inference.encoders.base import Encoder, Side
 from inference.errors import InvalidInput
@@ -47,6 +48,10 @@ class TwoTowers:
     @property
     def precision(self) -> str:
         return self._towers["document"].precision
+
+    @property
+    def agreement(self) -> Agreement | None:
+        return self._towers["document"].agreement
 
     @property
     def batch_tokens(self) -> int:

@@ -42,7 +42,7 @@ _ERRORS: dict[Any, Any] = dict.fromkeys(
     (400, 401, 413, 415, 422, 424, 429, 500, 503), TeiErrorReply
 )
 
-_DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
+_DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16", "int8": "int8"}
 
 tei = APIBlueprint(
     "tei",
