@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from transformers import AutoTokenizer
 
-from benchmarks import offline, texts
+from benchmarks import offline, onnx_model, texts
 from benchmarks.bar import LOADS as BAR_LOADS
 from benchmarks.bar import bars
+from benchmarks.environment import CannotInstall
 from benchmarks.likeness import NEAR, SAME, Likeness, compare
-from benchmarks.load import LOADS, Measured
+from benchmarks.load import LOADS, Measured, loads_for
 from benchmarks.offline import Cost, Encoded
 from benchmarks.plot import draw
 from benchmarks.report import as_json, as_markdown
@@ -138,7 +139,7 @@ def test_encoding_is_compared_without_start_up() -> None:
 
 
 def test_every_load_of_a_bar_is_a_load() -> None:
-    assert set(BAR_LOADS) <= {load.name for load in LOADS}
+    assert set(BAR_LOADS) <= {load.name for load in loads_for(4096)}
 
 
 def test_report_names_what_was_refused_and_what_was_not_measured() -> None:
@@ -221,6 +222,42 @@ def test_command_that_fails_is_told(tmp_path: Path) -> None:
     tool = offline.Tool("broken", "broken", lambda *_: command, SAME)
     with pytest.raises(CannotStart, match="status 1: no such model"):
         offline.measure(tool, tmp_path, 50, tmp_path)
+
+
+def exporter(tmp_path: Path, ending: str = "") -> Path:
+    """What stands for an interpreter: it counts its runs in the folder that it exports."""
+    program = tmp_path / "python"
+    program.write_text(f'#!/bin/sh\nmkdir "$2/onnx"\necho run >> "{tmp_path}/runs"\n{ending}\n')
+    program.chmod(0o755)
+    return program
+
+
+@pytest.fixture
+def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(onnx_model, "ENVIRONMENTS", tmp_path / "environments")
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "model.safetensors").write_bytes(b"weights")
+    return folder
+
+
+def test_model_is_exported_beside_a_copy_again_only_when_its_weights_change(
+    model: Path, tmp_path: Path
+) -> None:
+    python = exporter(tmp_path)
+    copies = {onnx_model.prepare(python, model) for _ in range(2)}
+    (model / "model.safetensors").write_bytes(b"other weights")
+    copies.add(onnx_model.prepare(python, model))
+    [copy] = copies
+    assert (copy / "model.safetensors").read_bytes() == b"other weights"
+    assert [file.name for file in model.iterdir()] == ["model.safetensors"]
+    assert (tmp_path / "runs").read_text() == "run\n" * 2
+
+
+def test_export_that_failed_is_told_and_begun_again(model: Path, tmp_path: Path) -> None:
+    with pytest.raises(CannotInstall, match="no exporter"):
+        onnx_model.prepare(exporter(tmp_path, "echo no exporter >&2; exit 1"), model)
+    assert (onnx_model.prepare(exporter(tmp_path), model) / "onnx").is_dir()
 
 
 def test_plot_is_drawn(tmp_path: Path) -> None:
