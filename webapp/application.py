@@ -4,7 +4,7 @@ from importlib.metadata import version
 
 from flask import Flask, Response, request
 from flask_cors import CORS
-from flask_openapi import Info, OpenAPI
+from flask_openapi import Info
 from pydantic import ValidationError
 
 from inference.engine import Engine
@@ -16,7 +16,13 @@ from inference.user_code import open_served
 from inference.user_model import UserModel
 from webapp.admission import REFUSAL, Gate, StreamPlaces, max_requests
 from webapp.async_invocation import register_async_invocations
-from webapp.authentication import SECURITY_SCHEMES, ApiKeys, register_authentication
+from webapp.authentication import (
+    PRIVATE_HEADERS,
+    SECURITY_SCHEMES,
+    ApiKeys,
+    register_authentication,
+)
+from webapp.blueprint import ApiApplication
 from webapp.capacity import has_gpu
 from webapp.errors import register_errors
 from webapp.invocation import default_handlers
@@ -27,6 +33,7 @@ from webapp.reader import open_served_reader
 from webapp.reply import TRUNCATED_HEADER
 from webapp.routes.answer import answer
 from webapp.routes.api import api
+from webapp.routes.api import shortcuts as api_shortcuts
 from webapp.routes.ask import ask
 from webapp.routes.chat import chat
 from webapp.routes.cohere import cohere
@@ -36,22 +43,32 @@ from webapp.routes.feedback import feedback
 from webapp.routes.files import files
 from webapp.routes.login import login
 from webapp.routes.openai import openai
+from webapp.routes.openai import shortcuts as openai_shortcuts
 from webapp.routes.ops import ops
 from webapp.routes.pages import pages
 from webapp.routes.ratsnlp import ratsnlp
 from webapp.routes.runtime import runtime
 from webapp.routes.sagemaker import sagemaker
+from webapp.routes.sagemaker import shortcuts as sagemaker_shortcuts
 from webapp.routes.sts import sts
+from webapp.routes.tei import shortcuts as tei_shortcuts
 from webapp.routes.tei import tei
 from webapp.schema import ErrorReply
 from webapp.service import Service
 from webapp.settings import Settings, read_settings
+from webapp.shortcut import Shortcut
 
-_CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-    "font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; "
-    "frame-ancestors 'self'"
-)
+_SECURITY_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+        "font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; "
+        "frame-ancestors 'self'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+}
+
+_SHORTCUTS = api_shortcuts | openai_shortcuts | tei_shortcuts | sagemaker_shortcuts
 
 
 def build_app(settings: Settings | None, engine: Engine | None) -> Flask:
@@ -64,9 +81,10 @@ def build_app(settings: Settings | None, engine: Engine | None) -> Flask:
     register_async_invocations(app, service)
     register_observation(app)
     app.before_request(_raise_refusal)
+    keys = None
     if settings.api_keys:
-        keys = (key.get_secret_value() for key in settings.api_keys)
-        register_authentication(app, ApiKeys(keys))
+        keys = ApiKeys(key.get_secret_value() for key in settings.api_keys)
+        register_authentication(app, keys)
         app.register_blueprint(login)
     app.after_request(_secure)
     register_errors(app)
@@ -80,6 +98,8 @@ def build_app(settings: Settings | None, engine: Engine | None) -> Flask:
         app.register_api(contract)
     app.register_blueprint(docs)
     app.register_blueprint(pages)
+    if not settings.cors_origins:
+        _shorten(app, service, keys)
     _wrap(app, settings)
     return app
 
@@ -164,11 +184,11 @@ def create_reader(settings: Settings) -> Reader | None:
     )
 
 
-class _Application(OpenAPI):
+class _Application(ApiApplication):
     request_class = Request
 
 
-def _create_flask() -> OpenAPI:
+def _create_flask() -> ApiApplication:
     release = version("ssang")
     app = _Application(
         __name__,
@@ -191,6 +211,17 @@ def _create_flask() -> OpenAPI:
     app.config["VERSION"] = release
     app.json.sort_keys = False  # type: ignore[attr-defined]
     return app
+
+
+def _shorten(app: Flask, service: Service, keys: ApiKeys | None) -> None:
+    app.wsgi_app = Shortcut(  # type: ignore[method-assign]
+        app,
+        app.wsgi_app,
+        service,
+        _SHORTCUTS,
+        headers=_SECURITY_HEADERS | (PRIVATE_HEADERS if keys else {}),
+        keys=keys,
+    )
 
 
 def _wrap(app: Flask, settings: Settings) -> None:
@@ -216,7 +247,6 @@ def _raise_refusal() -> None:
 
 
 def _secure(response: Response) -> Response:
-    response.headers.setdefault("Content-Security-Policy", _CONTENT_SECURITY_POLICY)
-    response.headers.setdefault("X-Content-Type-Options", "nosniff")
-    response.headers.setdefault("Referrer-Policy", "same-origin")
+    for name, value in _SECURITY_HEADERS.items():
+        response.headers.setdefault(name, value)
     return response

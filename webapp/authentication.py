@@ -8,7 +8,7 @@ import hmac
 import re
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Request, Response, current_app, g, redirect, request, url_for
 from flask_openapi import SecurityScheme
@@ -16,6 +16,9 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 
 from webapp.errors import Unauthorized, wants_page
 from webapp.settings import Settings, environment_name
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 COOKIE = "ssang_pass"
 
@@ -86,6 +89,10 @@ def _is_among(digest: bytes, known: list[bytes]) -> bool:
     return sum(hmac.compare_digest(digest, other) for other in known) > 0
 
 
+PRIVATE_HEADERS = {"Cache-Control": "private"}
+"""What keeps proxies from handing one caller's answer to others without a key."""
+
+
 def register_authentication(app: Flask, keys: ApiKeys) -> None:
     """Asks every request of the application for one of these keys, before its body is read."""
     app.extensions[_KEY] = keys
@@ -145,7 +152,7 @@ def _check() -> WerkzeugResponse | None:
     if _is_open(request):
         return None
     keys = current_keys()
-    sent = list(_sent_keys(request))
+    sent = list(sent_keys(request.environ))
     if any(keys.admit(key) for key in sent):
         return None
     if has_pass(request):
@@ -168,15 +175,16 @@ def _is_open(request: Request) -> bool:
     )
 
 
-def _sent_keys(request: Request) -> Iterator[str]:
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+def sent_keys(environ: "WSGIEnvironment") -> Iterator[str]:
+    """The keys that a request carries, whichever way."""
+    scheme, _, token = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
     if scheme.lower() == "bearer":
         yield token.strip()
     signed = _AWS_KEY_ID.match(token) if scheme == "AWS4-HMAC-SHA256" else None
     if signed:
         yield signed[1]
-    if "X-API-Key" in request.headers:
-        yield request.headers["X-API-Key"].strip()
+    if "HTTP_X_API_KEY" in environ:
+        yield environ["HTTP_X_API_KEY"].strip()
 
 
 def _address(request: Request) -> str | None:
@@ -186,6 +194,6 @@ def _address(request: Request) -> str | None:
 
 
 def _keep_private(response: Response) -> Response:
-    """Keeps proxies from handing one caller's answer to others without a key."""
-    response.headers.setdefault("Cache-Control", "private")
+    for name, value in PRIVATE_HEADERS.items():
+        response.headers.setdefault(name, value)
     return response

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,11 @@ _WRITABLE = (JSON, JSON_LINES, CSV, NPY)
 
 _INPUTS = "inputs"
 
+# Headers whose meaning is remembered: programs send the same ones again and again.
+_REMEMBERED = 256
 
+
+@lru_cache(_REMEMBERED)
 def choose_accept(accept: str, default: str) -> str:
     """The type to answer with: the best one that is accepted, ``default`` where any is.
 
@@ -65,6 +70,7 @@ def _accepted(accept: str) -> MIMEAccept:
     return MIMEAccept([(type_of(media_type), quality) for media_type, quality in wanted])
 
 
+@lru_cache(_REMEMBERED)
 def type_of(content_type: str) -> str:
     """The media type without parameters such as charset; JSON where there is none.
 
@@ -146,11 +152,17 @@ def write(value: Any, media_type: str) -> bytes:
         return b"".join(encode_json(line) + b"\n" for line in lines)
     numbers = _numbers(rows)
     if media_type == NPY:
-        buffer = io.BytesIO()
-        np.save(buffer, numbers, allow_pickle=False)
-        return buffer.getvalue()
+        return _npy(numbers)
     # Numbers are written alike in JSON, and need no quotes.
     return b"".join(encode_json(row).strip(b"[]") + b"\n" for row in np.atleast_1d(numbers))
+
+
+def _npy(numbers: npt.NDArray[Any]) -> bytes:
+    """What ``np.save`` writes, of which the numbers are copied once."""
+    numbers = np.asarray(numbers, order="C")
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(numbers))
+    return b"".join((header.getvalue(), numbers.data))
 
 
 def _rows(value: Any) -> Any:

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from flask import current_app
 
@@ -67,6 +68,15 @@ class Service:
                 "only /invocations answers."
             )
         return self.encoder
+
+    @cached_property
+    def is_on_cpu(self) -> bool:
+        """Whether the model computes on the CPU.
+
+        Raises:
+            ModelUnavailable: nothing is loaded yet.
+        """
+        return self.engine.info().device == "cpu"
 
     @property
     def reader(self) -> Reader:

@@ -3,9 +3,10 @@
 from typing import Any
 
 from flask import Response
-from flask_openapi import APIBlueprint, Tag
+from flask_openapi import Tag
 
 from inference.errors import InvalidInput
+from webapp.blueprint import ApiBlueprint
 from webapp.observation import note, note_reading
 from webapp.reader import answer_body
 from webapp.reader_schema import AnswerReply, AnswerRequest
@@ -15,7 +16,7 @@ from webapp.service import current_reader
 
 _ERRORS: dict[Any, Any] = dict.fromkeys((400, 401, 413, 415, 422, 429, 500, 503, 504), ErrorReply)
 
-answer = APIBlueprint(
+answer = ApiBlueprint(
     "answer",
     __name__,
     url_prefix="/api",

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from flask import Response
-from flask_openapi import APIBlueprint, Tag
+from flask_openapi import Tag
 
 from inference.answering.base import Turn
 from webapp import stream
 from webapp.answer_schema import AskEvent, AskReply, AskRequest
 from webapp.answering import Answer, begin_answer
+from webapp.blueprint import ApiBlueprint
 from webapp.collection_schema import CollectionPath
 from webapp.errors import error_body
 from webapp.observation import notes
@@ -33,7 +34,7 @@ _ANSWER: dict[Any, Any] = {
     },
 }
 
-ask = APIBlueprint(
+ask = ApiBlueprint(
     "ask",
     __name__,
     url_prefix="/api/collections",

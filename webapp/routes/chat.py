@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flask import Response
-from flask_openapi import APIBlueprint, Tag
+from flask_openapi import Tag
 
 from inference.answering.asker import DEFAULT_TOP_K
 from inference.answering.base import Turn
 from inference.errors import InvalidInput
 from webapp import stream
 from webapp.answering import Answer, begin_answer, collection_of
+from webapp.blueprint import ApiBlueprint
 from webapp.errors import error_body
 from webapp.observation import notes
 from webapp.parsing import inline_schema
@@ -38,7 +39,7 @@ _ANSWER: dict[Any, Any] = {
 
 _END = b"data: [DONE]\n\n"
 
-chat = APIBlueprint(
+chat = ApiBlueprint(
     "chat",
     __name__,
     url_prefix="/v1",

@@ -3,8 +3,9 @@
 from typing import Any
 
 from flask import Response
-from flask_openapi import APIBlueprint, Tag
+from flask_openapi import Tag
 
+from webapp.blueprint import ApiBlueprint
 from webapp.rerank import answer_cohere_rerank
 from webapp.wire.cohere import CohereErrorReply, CohereRerankReply, CohereRerankRequest
 
@@ -12,7 +13,7 @@ _ERRORS: dict[Any, Any] = dict.fromkeys(
     (400, 401, 404, 413, 415, 429, 500, 503, 504), CohereErrorReply
 )
 
-cohere = APIBlueprint(
+cohere = ApiBlueprint(
     "cohere",
     __name__,
     abp_tags=[Tag(name="Cohere", description="Rerank as Cohere's clients call it")],

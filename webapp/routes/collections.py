@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import Response, request
 from flask.blueprints import BlueprintSetupState
-from flask_openapi import APIBlueprint, Tag
+from flask_openapi import Tag
 from werkzeug.exceptions import UnsupportedMediaType
 from werkzeug.routing import PathConverter
 
@@ -27,6 +27,7 @@ from inference.embedder import EngineEmbedder
 from inference.errors import InvalidInput, NotFound
 from webapp import stream
 from webapp.authentication import refuse_foreign_form
+from webapp.blueprint import ApiBlueprint
 from webapp.collection_schema import (
     AddedReply,
     CollectionPath,
@@ -76,7 +77,7 @@ _ADDED: dict[Any, Any] = {
     },
 }
 
-collections = APIBlueprint(
+collections = ApiBlueprint(
     "collections",
     __name__,
     url_prefix="/api/collections",

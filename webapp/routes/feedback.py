@@ -3,12 +3,13 @@
 from typing import Any
 
 from flask import Response
-from flask_openapi import APIBlueprint, Tag
+from flask_openapi import Tag
 
 from inference import metrics
 from inference.corpus.base import Collection, Document
 from inference.errors import Conflict, EmptyInput, InvalidInput, NotFound
 from inference.feedback import CitedSource, Vote
+from webapp.blueprint import ApiBlueprint
 from webapp.feedback_schema import (
     MAX_PASSAGE_CHARACTERS,
     FeedbackPath,
@@ -29,7 +30,7 @@ _ERRORS: dict[Any, Any] = dict.fromkeys(
     (400, 401, 404, 409, 413, 415, 422, 429, 500, 503, 504, 507), ErrorReply
 )
 
-feedback = APIBlueprint(
+feedback = ApiBlueprint(
     "feedback",
     __name__,
     url_prefix="/api/feedback",

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flask import Response
-from flask_openapi import APIBlueprint, Tag
+from flask_openapi import Tag
 
 from inference import metrics
 from inference.engine import Engine
@@ -14,6 +14,7 @@ from inference.pair_table import PairRow, PairTable, Summary, score_rows
 from inference.pipeline import ReadOptions
 from inference.table import open_table
 from webapp import stream
+from webapp.blueprint import ApiBlueprint
 from webapp.observation import notes
 from webapp.schema import ErrorReply, ScoreFileForm, ScoreFileLine
 from webapp.service import current_engine
@@ -30,7 +31,7 @@ _LINES: dict[Any, Any] = {
     },
 }
 
-files = APIBlueprint(
+files = ApiBlueprint(
     "files",
     __name__,
     url_prefix="/api",

@@ -4,14 +4,16 @@ import logging
 from typing import Any
 
 from flask import Response
-from flask_openapi import APIBlueprint, Tag
+from flask_openapi import Tag
 
 from inference.corpus.base import CollectionInfo
 from inference.errors import CorpusUnavailable
 from webapp.answering import COLLECTION, collection_of
-from webapp.observation import note_reading
-from webapp.reply import base64_vector, json_reply, json_rows_reply, with_truncated
-from webapp.service import current_service
+from webapp.blueprint import ApiBlueprint
+from webapp.observation import Notes, reading
+from webapp.reply import TRUNCATED_HEADER, Reply, base64_vector, json_reply, json_rows
+from webapp.service import Service, current_service
+from webapp.shortcut import json_answer, respond
 from webapp.wire.openai import (
     EmbeddingsReply,
     EmbeddingsRequest,
@@ -27,7 +29,7 @@ _ERRORS: dict[Any, Any] = dict.fromkeys(
     (400, 401, 404, 413, 415, 429, 500, 503, 504), OpenAIErrorReply
 )
 
-openai = APIBlueprint(
+openai = ApiBlueprint(
     "openai",
     __name__,
     url_prefix="/v1",
@@ -39,28 +41,7 @@ openai = APIBlueprint(
 @openai.post("/embeddings", summary="Embed texts", responses={200: EmbeddingsReply})
 def create_embeddings(body: EmbeddingsRequest) -> Response:
     """Unit vectors; the header X-Ssang-Truncated tells how many of the texts were cut."""
-    service = current_service()
-    service.check_model_name(body.model)
-    embeddings = service.engine.embed(
-        body.input, kind=body.side, dimensions=body.dimensions, label="input[{}]"
-    )
-    tokens = embeddings.tokens
-    note_reading(embeddings, texts=len(body.input))
-    encode = base64_vector if body.encoding_format == "base64" else _as_it_is
-    response = json_rows_reply(
-        {
-            "object": "list",
-            "model": service.engine.model.name,
-            "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
-        },
-        "data",
-        len(embeddings.vectors),
-        lambda start, stop: [
-            {"object": "embedding", "index": index, "embedding": encode(vector)}
-            for index, vector in enumerate(embeddings.vectors[start:stop], start)
-        ],
-    )
-    return with_truncated(response, int(embeddings.truncated.sum()))
+    return respond(_embed, body)
 
 
 @openai.get("/models", summary="List the models", responses={200: ModelsReply})
@@ -86,6 +67,30 @@ def retrieve_model(path: ModelPath) -> Response:
     return json_reply(_model())
 
 
+def _embed(service: Service, body: EmbeddingsRequest, notes: Notes) -> Reply:
+    service.check_model_name(body.model)
+    embeddings = service.engine.embed(
+        body.input, kind=body.side, dimensions=body.dimensions, label="input[{}]"
+    )
+    tokens, vectors = embeddings.tokens, embeddings.vectors
+    notes.update(reading(embeddings, texts=len(body.input)))
+    encode = base64_vector if body.encoding_format == "base64" else _as_it_is
+    shared = {
+        "object": "list",
+        "model": service.engine.model.name,
+        "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
+    }
+
+    def rows(start: int, stop: int) -> list[dict[str, Any]]:
+        return [
+            {"object": "embedding", "index": index, "embedding": encode(vector)}
+            for index, vector in enumerate(vectors[start:stop], start)
+        ]
+
+    truncated = {TRUNCATED_HEADER: str(embeddings.truncated.sum())}
+    return Reply(json_rows(shared, "data", len(vectors), rows), headers=truncated)
+
+
 def _model() -> dict[str, Any]:
     service = current_service()
     return _described(service.engine.info().model, service.started)
@@ -101,3 +106,7 @@ def _described(name: str, created: float) -> dict[str, Any]:
 
 def _as_it_is(vector: Any) -> Any:
     return vector
+
+
+shortcuts = {"/v1/embeddings": json_answer(EmbeddingsRequest, _embed)}
+"""The same for :class:`webapp.shortcut.Shortcut`."""

@@ -4,7 +4,7 @@ import os
 from typing import Any
 
 from flask import Response
-from flask_openapi import APIBlueprint, Tag
+from flask_openapi import Tag
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     REGISTRY,
@@ -14,11 +14,12 @@ from prometheus_client import (
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from inference.lifecycle import State
+from webapp.blueprint import ApiBlueprint
 from webapp.reply import json_reply
 from webapp.schema import ErrorReply, StateReply
 from webapp.service import current_service
 
-ops = APIBlueprint(
+ops = ApiBlueprint(
     "ops", __name__, abp_tags=[Tag(name="operations", description="Health and metrics")]
 )
 

@@ -6,8 +6,9 @@ https://ratsgo.github.io/nlpbook/docs/qa
 from typing import Any
 
 from flask import Response
-from flask_openapi import APIBlueprint, Tag
+from flask_openapi import Tag
 
+from webapp.blueprint import ApiBlueprint
 from webapp.observation import note, note_reading
 from webapp.reply import json_reply
 from webapp.schema import ErrorReply
@@ -16,7 +17,7 @@ from webapp.wire.ratsnlp import RatsnlpAnswer, RatsnlpQuestion
 
 _ERRORS: dict[Any, Any] = dict.fromkeys((400, 401, 413, 415, 422, 429, 500, 503, 504), ErrorReply)
 
-ratsnlp = APIBlueprint(
+ratsnlp = ApiBlueprint(
     "ratsnlp",
     __name__,
     abp_tags=[Tag(name="ratsnlp", description="As the tutorial's page calls it")],

@@ -5,11 +5,12 @@ from dataclasses import asdict
 from typing import Any
 
 from flask import Response, g, request
-from flask_openapi import APIBlueprint, Tag
+from flask_openapi import Tag
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from inference.errors import InvalidInput, ModelUnavailable, NotFound, Overloaded, TooLarge
 from webapp.async_invocation import current_async_invocations
+from webapp.blueprint import ApiBlueprint
 from webapp.errors import ModelError, error_body, problem_of
 from webapp.event_stream import EVENT_STREAM, model_error_frame, part_frames
 from webapp.invocation import Invocation, Notes, invoke
@@ -50,7 +51,7 @@ _TOO_LONG = (
     "Member must have length less than or equal to {limit}"
 )
 
-runtime = APIBlueprint(
+runtime = ApiBlueprint(
     "runtime",
     __name__,
     url_prefix="/endpoints/<name>",

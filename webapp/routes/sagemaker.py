@@ -1,19 +1,20 @@
 """A SageMaker container: /invocations. Its /ping is among the operations."""
 
 from collections.abc import Iterator
-from dataclasses import asdict
 from typing import Any
 
 from flask import Response, request
-from flask_openapi import APIBlueprint, Tag
+from flask_openapi import Tag
 
 from webapp import media
+from webapp.blueprint import ApiBlueprint
 from webapp.errors import error_body
-from webapp.invocation import Notes, invoke, is_streamed
-from webapp.observation import note, notes
+from webapp.invocation import Invocation, Notes, invoke, is_streamed
+from webapp.observation import notes
 from webapp.parsing import whole_body
-from webapp.reply import JSON, encode_json, with_truncated
-from webapp.service import current_service
+from webapp.reply import JSON, TRUNCATED_HEADER, Reply, encode_json
+from webapp.service import Service, current_service
+from webapp.shortcut import Call, Detour
 from webapp.stream import hold_place
 from webapp.wire.sagemaker import InvocationErrorReply
 
@@ -63,7 +64,7 @@ _ANSWER: dict[Any, Any] = {
     }
 }
 
-sagemaker = APIBlueprint(
+sagemaker = ApiBlueprint(
     "sagemaker",
     __name__,
     abp_tags=[Tag(name="SageMaker", description="As SageMaker calls a model's container")],
@@ -89,9 +90,21 @@ def invocations() -> Response:
     if streamed and not isinstance(invocation.body, bytes):
         pieces = _pieces(invocation.body, invocation.notes, notes())
         return Response(pieces, content_type=invocation.content_type)
-    note(**asdict(invocation.notes))
-    answer = Response(invocation.body, content_type=invocation.content_type)
-    return with_truncated(answer, invocation.notes.truncated)
+    return _reply(invocation, notes()).response()
+
+
+def _answer(service: Service, call: Call) -> Reply:
+    if is_streamed(service, call.accept):
+        raise Detour
+    invocation = invoke(service, call.content, call.content_type, call.accept, stream=True)
+    return _reply(invocation, call.notes)
+
+
+def _reply(invocation: Invocation, notes: dict[str, Any]) -> Reply:
+    counted = vars(invocation.notes)
+    notes.update(counted)
+    truncated = {TRUNCATED_HEADER: str(counted["truncated"])}
+    return Reply(invocation.body, invocation.content_type, truncated)
 
 
 def _pieces(body: Iterator[bytes], counted: Notes, logged: dict[str, Any]) -> Iterator[bytes]:
@@ -101,4 +114,8 @@ def _pieces(body: Iterator[bytes], counted: Notes, logged: dict[str, Any]) -> It
     except Exception as error:
         yield encode_json({"error": error_body(error)["message"]}) + b"\n"
     finally:
-        logged.update(asdict(counted))
+        logged.update(vars(counted))
+
+
+shortcuts = {"/invocations": _answer}
+"""The same for :class:`webapp.shortcut.Shortcut`."""

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from flask import Response
-from flask_openapi import APIBlueprint, Tag
+from flask_openapi import Tag
 
 from inference.errors import InvalidInput
 from inference.result import PairScores
+from webapp.blueprint import ApiBlueprint
 from webapp.observation import note_reading
 from webapp.parsing import parse_json, read_body
 from webapp.reply import json_reply, json_rows_reply, with_truncated
@@ -28,7 +29,7 @@ _ERRORS: dict[Any, Any] = dict.fromkeys(
 
 _FILE_ANSWERS: dict[Any, Any] = {200: StsFileReply}
 
-sts = APIBlueprint(
+sts = ApiBlueprint(
     "sts",
     __name__,
     url_prefix="/pred",

@@ -4,19 +4,20 @@ from collections.abc import Sequence
 from typing import Any
 
 from flask import Response, current_app
-from flask_openapi import APIBlueprint, Tag
+from flask_openapi import Tag
 
-from inference.engine import Engine
 from inference.pipeline import TextGroup
 from inference.result import Result
 from inference.tokenizer import Text
 from webapp.admission import max_requests
+from webapp.blueprint import ApiBlueprint
 from webapp.errors import use_contract
-from webapp.observation import note, note_reading
+from webapp.observation import Notes, reading
 from webapp.parsing import read_body
-from webapp.reply import json_array_reply, json_reply, with_truncated
+from webapp.reply import TRUNCATED_HEADER, Reply, json_array, json_array_reply, json_reply
 from webapp.rerank import answer_cohere_rerank
-from webapp.service import current_engine, current_service
+from webapp.service import Service, current_engine, current_service
+from webapp.shortcut import json_answer, respond
 from webapp.wire.cohere import CohereRerankRequest
 from webapp.wire.tei import (
     RerankEitherErrorReply,
@@ -44,7 +45,7 @@ _ERRORS: dict[Any, Any] = dict.fromkeys(
 
 _DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16", "int8": "int8"}
 
-tei = APIBlueprint(
+tei = ApiBlueprint(
     "tei",
     __name__,
     abp_tags=[Tag(name="TEI", description="As clients of Text Embeddings Inference call it")],
@@ -55,13 +56,13 @@ tei = APIBlueprint(
 @tei.post("/embed", summary="Embed texts", responses={200: TeiEmbedReply})
 def embed(body: TeiEmbedRequest) -> Response:
     """Unit vectors of texts or token ids: their dot product is the cosine similarity."""
-    return _embed(body)
+    return respond(_embed, body)
 
 
 @tei.post("/similarity", summary="Compare sentences", responses={200: TeiSimilarityReply})
 def similarity(body: TeiSimilarityRequest) -> Response:
     """Cosine similarity of a sentence with others, all read alike."""
-    return _compare(body)
+    return respond(_compare, body)
 
 
 @tei.post(
@@ -71,8 +72,8 @@ def embed_or_compare(body: TeiEmbedOrSimilarityRequest) -> Response:
     """As /similarity where inputs is an object, as /embed otherwise."""
     content: Any = body.root
     if isinstance(content.get("inputs"), dict):
-        return _compare(read_body(TeiSimilarityRequest, content))
-    return _embed(read_body(TeiEmbedRequest, content))
+        return respond(_compare, read_body(TeiSimilarityRequest, content))
+    return respond(_embed, read_body(TeiEmbedRequest, content))
 
 
 @tei.post(
@@ -96,7 +97,7 @@ def rerank(body: RerankEitherRequest) -> Response:
     if "documents" in content and "texts" not in content:
         use_contract("cohere")
         return answer_cohere_rerank(read_body(CohereRerankRequest, content))
-    return _rank(read_body(TeiRerankRequest, content))
+    return respond(_rank, read_body(TeiRerankRequest, content))
 
 
 @tei.post("/tokenize", summary="Show the tokens of texts", responses={200: TeiTokenizeReply})
@@ -148,10 +149,9 @@ def info() -> Response:
     )
 
 
-def _embed(body: TeiEmbedRequest) -> Response:
-    engine = current_engine()
-    note(texts=len(body.inputs))
-    embeddings = engine.embed(
+def _embed(service: Service, body: TeiEmbedRequest, notes: Notes) -> Reply:
+    notes["texts"] = len(body.inputs)
+    embeddings = service.engine.embed(
         body.inputs,
         kind=body.kind,
         dimensions=body.dimensions,
@@ -159,33 +159,34 @@ def _embed(body: TeiEmbedRequest) -> Response:
         label="inputs[{}]",
     )
     vectors = embeddings.vectors
-    response = json_array_reply(len(vectors), lambda start, stop: vectors[start:stop])
+    answer = json_array(len(vectors), lambda start, stop: vectors[start:stop])
+    notes.update(reading(embeddings, texts=len(body.inputs)))
     cut = int(embeddings.truncated.sum())
-    return _with_cost(response, engine, embeddings, body.inputs, cut)
+    return Reply(answer, headers=_costs(service, embeddings, body.inputs, cut))
 
 
-def _compare(body: TeiSimilarityRequest) -> Response:
-    engine = current_engine()
-    reading = body.parameters or TeiReading()
+def _compare(service: Service, body: TeiSimilarityRequest, notes: Notes) -> Reply:
+    options = body.parameters or TeiReading()
     texts = [body.inputs.source_sentence, *body.inputs.sentences]
-    note(texts=len(texts))
-    matrix = engine.compare(
-        TextGroup(texts[:1], reading.kind, "inputs.source_sentence"),
-        TextGroup(texts[1:], reading.kind, "inputs.sentences[{}]"),
-        options=reading.options,
+    notes["texts"] = len(texts)
+    matrix = service.engine.compare(
+        TextGroup(texts[:1], options.kind, "inputs.source_sentence"),
+        TextGroup(texts[1:], options.kind, "inputs.sentences[{}]"),
+        options=options.options,
     )
     scores = matrix.scores[0]
-    response = json_array_reply(len(scores), lambda start, stop: scores[start:stop])
+    answer = json_array(len(scores), lambda start, stop: scores[start:stop])
+    notes.update(reading(matrix, texts=len(texts)))
     cut = int(matrix.queries.truncated.sum() + matrix.documents.truncated.sum())
-    return _with_cost(response, engine, matrix, texts, cut)
+    return Reply(answer, headers=_costs(service, matrix, texts, cut))
 
 
-def _rank(body: TeiRerankRequest) -> Response:
-    engine = current_engine()
-    note(texts=1 + len(body.texts))
-    ranking = engine.rank(body.query, body.texts, options=body.options, label="texts[{}]")
+def _rank(service: Service, body: TeiRerankRequest, notes: Notes) -> Reply:
+    texts = [body.query, *body.texts]
+    notes["texts"] = len(texts)
+    ranking = service.engine.rank(body.query, body.texts, options=body.options, label="texts[{}]")
     results = ranking.results
-    response = json_array_reply(
+    answer = json_array(
         len(results),
         lambda start, stop: [
             {"index": ranked.index, "score": ranked.score}
@@ -193,29 +194,29 @@ def _rank(body: TeiRerankRequest) -> Response:
             for ranked in results[start:stop]
         ],
     )
+    notes.update(reading(ranking, texts=len(texts)))
     cut = ranking.query_truncated + sum(ranked.truncated for ranked in results)
-    return _with_cost(response, engine, ranking, [body.query, *body.texts], cut)
+    return Reply(answer, headers=_costs(service, ranking, texts, cut))
 
 
-def _with_cost(
-    response: Response,
-    engine: Engine,
-    result: Result,
-    texts: Sequence[Text],
-    cut: int,
-) -> Response:
-    """The answer with what it took in its headers: times in whole milliseconds."""
+def _costs(service: Service, result: Result, texts: Sequence[Text], cut: int) -> dict[str, str]:
+    """Headers that tell what an answer took: times in whole milliseconds."""
     timing = result.timing
-    note_reading(result, texts=len(texts))
-    costs: dict[str, object] = {
-        "x-compute-type": "cpu" if engine.info().device == "cpu" else "gpu",
-        "x-compute-time": round(timing.total),
-        "x-compute-characters": sum(map(len, texts)),
-        "x-compute-tokens": result.tokens,
-        "x-total-time": round(timing.total),
-        "x-tokenization-time": round(timing.tokenize),
-        "x-queue-time": round(timing.queue),
-        "x-inference-time": round(timing.inference),
+    return {
+        "x-compute-type": "cpu" if service.is_on_cpu else "gpu",
+        "x-compute-time": str(round(timing.total)),
+        "x-compute-characters": str(sum(map(len, texts))),
+        "x-compute-tokens": str(result.tokens),
+        "x-total-time": str(round(timing.total)),
+        "x-tokenization-time": str(round(timing.tokenize)),
+        "x-queue-time": str(round(timing.queue)),
+        "x-inference-time": str(round(timing.inference)),
+        TRUNCATED_HEADER: str(cut),
     }
-    response.headers.update({name: str(cost) for name, cost in costs.items()})
-    return with_truncated(response, cut)
+
+
+shortcuts = {
+    "/embed": json_answer(TeiEmbedRequest, _embed),
+    "/similarity": json_answer(TeiSimilarityRequest, _compare),
+}
+"""The same for :class:`webapp.shortcut.Shortcut`."""
