@@ -26,27 +26,30 @@ _TOKENS = (64, 32_768)
 _SMALL_TOKENS = 4_096
 _LEAST_FILL = 0.875
 
-# Texts of fewer tokens on average are launched one by one.
-_TOKENS_A_TEXT = 8
+# Tokens a text, on average, that a graph is recorded for.
+_TOKENS_A_TEXT = (64, 8)
 
-# The kernel of attention sets out from the longest text's tokens, in blocks of so many.
-_SHORT_TEXT = 128
+# Attention sets out with a block for so many tokens of each text a graph has room for, though none
+# be there. An empty block is quickly done, but too many are not.
+_BLOCK_TOKENS = 128
+_MOST_BLOCKS = 4_096
 
 
-def graph_size(size: Size, max_tokens: int) -> Size | None:
-    """The size of the graph that runs a batch; None where it is better launched as it is.
-
-    Args:
-        size: of the batch.
-        max_tokens: most tokens of a text.
-    """
+def graph_size(size: Size) -> Size | None:
+    """The size of the graph that runs a batch; None where it is better launched as it is."""
     tokens, largest = _TOKENS
-    while tokens < size.tokens or tokens // _TOKENS_A_TEXT < size.texts:
+    most, least = _TOKENS_A_TEXT
+    while tokens < max(size.tokens, least * size.texts):
         tokens *= 2
-    if tokens > largest or (tokens > _SMALL_TOKENS and size.tokens < _LEAST_FILL * tokens):
+    texts = tokens // (most if size.texts <= tokens // most else least)
+    longest = _BLOCK_TOKENS
+    while longest < size.longest:
+        longest *= 4
+    if tokens > largest or texts * longest > _MOST_BLOCKS * _BLOCK_TOKENS:
         return None
-    longest = _SHORT_TEXT if size.longest <= _SHORT_TEXT else max_tokens
-    return Size(tokens, tokens // _TOKENS_A_TEXT, longest)
+    if tokens > _SMALL_TOKENS and size.tokens < _LEAST_FILL * tokens:
+        return None
+    return Size(tokens, texts, longest)
 
 
 class CudaCapture:

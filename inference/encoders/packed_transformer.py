@@ -28,7 +28,7 @@ class PackedTransformer:
     """A model that asks transformers' registry for its attention, and a head.
 
     Args:
-        checkpoint: says the pooling and the longest text.
+        checkpoint: says the pooling.
         model: on its device; must have :data:`packed_attention.NAME` set as its attention.
         head: on the same device.
         capture: records graphs on that device, if it can.
@@ -44,7 +44,6 @@ class PackedTransformer:
         self._model = model
         self._head = head
         self._pooling = checkpoint.pooling
-        self._max_tokens = checkpoint.max_tokens
         self._device = next(model.parameters()).device
         self._padding_position = _padding_position(model)
         self._graphs = None
@@ -55,7 +54,7 @@ class PackedTransformer:
     def encode(self, token_ids: TokenIds) -> torch.Tensor:
         """Unit vectors (n, d), to be taken before the next call."""
         size = Size.of(token_ids)
-        graph = cuda_graphs.graph_size(size, self._max_tokens) if self._graphs else None
+        graph = cuda_graphs.graph_size(size) if self._graphs else None
         numbers = torch.from_numpy(lay_out(token_ids, graph or size, self._padding_position))
         if self._device.type == "cuda":
             # The host need not wait for a copy from there.
