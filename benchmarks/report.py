@@ -21,6 +21,17 @@ _COLUMNS: list[tuple[str, Callable[[Row], float], int]] = [
     ("peak RSS MiB", lambda row: row.peak_rss_mib, 0),
 ]
 
+_ENCODED_COLUMNS: list[tuple[str, Callable[[Encoded], float], int]] = [
+    ("texts", lambda one: one.texts, 0),
+    ("start-up s", lambda one: one.start_up.wall_s, 1),
+    ("start-up CPU s", lambda one: one.start_up.cpu_s, 1),
+    ("all s", lambda one: one.whole.wall_s, 1),
+    ("all CPU s", lambda one: one.whole.cpu_s, 1),
+    ("texts/s without start-up", lambda one: one.texts_per_s, 1),
+    ("CPU ms/text without start-up", lambda one: one.cpu_ms, 2),
+    ("peak RSS MiB", lambda one: one.whole.peak_rss_mib, 0),
+]
+
 
 def write_report(result: Result, folder: Path) -> Path:
     """Writes report.md and report.json; returns the former."""
@@ -131,24 +142,12 @@ def _likeness_line(result: Result, model: str) -> list[str]:
 
 def _encoded_table(result: Result, model: str) -> list[str]:
     """A file of sentences to a file of vectors, with the start-up apart."""
-    heads = ["command", "texts", "start-up s", "its CPU s", "all s", "its CPU s"]
-    heads += ["texts/s without start-up", "CPU ms/text without start-up", "peak RSS MiB", "ratio"]
+    heads = ["command", *(name for name, _, _ in _ENCODED_COLUMNS), "ratio"]
     lines = ["| " + " | ".join(heads) + " |", "|---|" + "---:|" * (len(heads) - 1)]
     for name, tool in TOOLS.items():
-        found = result.encoded_by(model, name)
-        if not found:
+        if not (found := result.encoded_by(model, name)):
             continue
-        numbers: list[tuple[Callable[[Encoded], float], int]] = [
-            (lambda one: one.texts, 0),
-            (lambda one: one.start_up.wall_s, 1),
-            (lambda one: one.start_up.cpu_s, 1),
-            (lambda one: one.whole.wall_s, 1),
-            (lambda one: one.whole.cpu_s, 1),
-            (lambda one: one.texts_per_s, 1),
-            (lambda one: one.cpu_ms, 2),
-            (lambda one: one.whole.peak_rss_mib, 0),
-        ]
-        cells = [_number(median([of(one) for one in found]), digits) for of, digits in numbers]
+        cells = [_number(median([of(one) for one in found]), n) for _, of, n in _ENCODED_COLUMNS]
         ratio = _ratio(result.encoded_ratios(model, name, lambda one: one.texts_per_s))
         lines.append("| " + " | ".join([tool.title, *cells, ratio]) + " |")
     return lines
