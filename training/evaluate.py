@@ -2,7 +2,6 @@
 
 import json
 import time
-from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -10,13 +9,12 @@ import click
 import numpy as np
 
 from inference.calibration_plot import check_plot
-from inference.checkpoint import Checkpoint, open_checkpoint
+from inference.checkpoint import COMPILED, Checkpoint
+from inference.encoders import load_encoder
 from inference.encoders.base import Encoder
-from inference.encoders.torch_encoder import TorchEncoder
-from inference.similarity import Vectors, cosine
+from inference.model import open_model
 from training import sources
-from training.batches import by_length
-from training.measures import HeldOut, measure, read_held_out
+from training.measures import HeldOut, cosines_of, embed_with, measure, read_held_out
 from training.plot import plot_scores
 from training.reader import ReaderInTraining, ask_all
 
@@ -43,16 +41,17 @@ def main(model: str, data: Path, device: str, precision: str, plot: Path | None)
     """Print a table of figures of MODEL, a folder, an embedded model's name or a hub id."""
     if plot:
         check_plot()
-    checkpoint = open_checkpoint(model)
+    opened = open_model(model)
+    checkpoint = opened.document
     click.echo(f"Model: {checkpoint.name}, {_megabytes(checkpoint.path):.1f} MB")
     if _is_reader(checkpoint):
         reader = ReaderInTraining.load(checkpoint.transformer_path)
         _table({"": ask_all(reader, sources.read_articles(data, held_out=True)).figures})
         return
-    encoder = TorchEncoder(checkpoint, device=device, precision=precision, threads=0)
+    encoder = load_encoder(opened, device=device, precision=precision)
     held_out = read_held_out(data)
     # Every column cuts the same vectors.
-    known = cache(lambda texts: embed(encoder, texts))
+    known = cache(lambda texts: embed_with(encoder, texts))
     columns = {
         str(dimensions or encoder.dim): measure(
             lambda texts: known(tuple(texts)), held_out, dimensions
@@ -64,28 +63,15 @@ def main(model: str, data: Path, device: str, precision: str, plot: Path | None)
     speed = _speed(encoder, held_out)
     click.echo(f"Sentences a second ({encoder.device}, {encoder.precision}): {speed:.0f}")
     if plot:
-        pairs = held_out.scored
-        cosines = cosine(
-            embed(encoder, [pair.left for pair in pairs]),
-            embed(encoder, [pair.right for pair in pairs]),
-        )
-        plot_scores(plot, cosines, np.array([pair.score for pair in pairs]))
-
-
-def embed(encoder: Encoder, texts: Sequence[str]) -> Vectors:
-    """Unit vectors (n, dim) of texts, by batches of like length."""
-    ids = encoder.tokenize(texts, "document").ids
-    vectors = np.zeros((len(ids), encoder.dim), dtype=np.float32)
-    for batch in by_length([len(row) for row in ids], encoder.batch_tokens):
-        vectors[batch] = encoder.encode([ids[place] for place in batch])
-    return vectors
+        cosines = cosines_of(lambda texts: known(tuple(texts)), held_out.scored)
+        plot_scores(plot, cosines, np.array([pair.score for pair in held_out.scored]))
 
 
 def _speed(encoder: Encoder, held_out: HeldOut) -> float:
     texts = [text for pair in held_out.scored for text in (pair.left, pair.right)][:_SPEED_TEXTS]
-    embed(encoder, texts[:64])
+    embed_with(encoder, texts[:64])
     began = time.perf_counter()
-    embed(encoder, texts)
+    embed_with(encoder, texts)
     return len(texts) / (time.perf_counter() - began)
 
 
@@ -95,7 +81,9 @@ def _is_reader(checkpoint: Checkpoint) -> bool:
 
 
 def _megabytes(folder: Path) -> float:
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 1e6
+    """The size of a model without what is made from its other files."""
+    files = [file for file in folder.rglob("*") if COMPILED not in file.relative_to(folder).parts]
+    return sum(file.stat().st_size for file in files if file.is_file()) / 1e6
 
 
 def _table(columns: dict[str, dict[str, float]]) -> None:

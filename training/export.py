@@ -2,15 +2,23 @@
 
 import copy
 import json
+import shutil
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.stats import spearmanr
 from transformers import BertForQuestionAnswering, PreTrainedModel, PreTrainedTokenizerFast
 
 from inference.calibration import calibrate
-from inference.similarity import cosine
+from inference.checkpoint import COMPILED, read_checkpoint
+from inference.encoders import load_encoder
+from inference.encoders.compile import compile_checkpoint
+from inference.model import open_model
+from inference.similarity import Vectors
+from training.measures import cosines_of, embed_with
 from training.sources import Scored
 from training.student import Student
 
@@ -21,7 +29,9 @@ _MODULES = (("Transformer", ""), ("Pooling", "1_Pooling"), ("Normalize", "2_Norm
 
 
 def export_encoder(student: Student, folder: Path, scored: Sequence[Scored]) -> None:
-    """Writes fp16 safetensors, tokenizer, pooling and calibrated thresholds; leaves the card be.
+    """Writes fp16 safetensors, tokenizer, pooling, calibrated thresholds, and all of it in int8.
+
+    The card stays as it is.
 
     Args:
         student: the trained encoder.
@@ -41,7 +51,9 @@ def export_encoder(student: Student, folder: Path, scored: Sequence[Scored]) -> 
         folder / "1_Pooling/config.json",
         {"word_embedding_dimension": width, "pooling_mode_mean_tokens": True},
     )
-    _write(folder / "ssang.json", _calibration(student, scored))
+    calibration = _calibration(student, scored)
+    calibration["korsts_dev_spearman"] = _compile(folder, scored)
+    _write(folder / "ssang.json", calibration)
 
 
 def export_reader(
@@ -74,9 +86,7 @@ def _save_tokenizer(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
 
 
 def _calibration(student: Student, scored: Sequence[Scored]) -> dict[str, Any]:
-    cosines = cosine(
-        student.embed([row.left for row in scored]), student.embed([row.right for row in scored])
-    )
+    cosines = cosines_of(student.embed, scored)
     labels = np.array([row.score for row in scored])
     found = {name: calibrate(cosines, labels >= least) for name, least in _LEAST.items()}
     return {
@@ -92,6 +102,22 @@ def _calibration(student: Student, scored: Sequence[Scored]) -> dict[str, Any]:
         "pooling": "mean",
         "normalize": True,
     }
+
+
+def _compile(folder: Path, scored: Sequence[Scored]) -> dict[str, float]:
+    """Ships the model in int8 as well; Spearman's correlation with the scores in each precision."""
+    shutil.rmtree(folder / COMPILED, ignore_errors=True)
+    compile_checkpoint(read_checkpoint(folder.name, folder), folder / COMPILED)
+    labels = [pair.score for pair in scored]
+    return {
+        precision: round(float(spearmanr(_cosines(folder, precision, scored), labels).statistic), 4)
+        for precision in ("fp32", "int8")
+    }
+
+
+def _cosines(folder: Path, precision: str, scored: Sequence[Scored]) -> Vectors:
+    encoder = load_encoder(open_model(str(folder)), device="cpu", precision=precision)
+    return cosines_of(partial(embed_with, encoder), scored)
 
 
 def _module(place: int, part: tuple[str, str]) -> dict[str, Any]:

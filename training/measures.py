@@ -8,8 +8,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import pearsonr, spearmanr
 
+from inference.encoders.base import Encoder
 from inference.similarity import Vectors, cosine, normalize
 from training import sources
+from training.batches import by_length
 
 Embed = Callable[[Sequence[str]], Vectors]
 
@@ -70,6 +72,20 @@ def held_out_answers(
     return list(asked.values())[::HELD_OUT_EVERY]
 
 
+def embed_with(encoder: Encoder, texts: Sequence[str]) -> Vectors:
+    """Unit vectors (n, dim) of texts, by batches of like length."""
+    ids = encoder.tokenize(texts, "document").ids
+    vectors = np.zeros((len(ids), encoder.dim), dtype=np.float32)
+    for batch in by_length([len(row) for row in ids], encoder.batch_tokens):
+        vectors[batch] = encoder.encode([ids[place] for place in batch])
+    return vectors
+
+
+def cosines_of(embed: Embed, pairs: Sequence[sources.Scored]) -> Vectors:
+    """The cosine of each pair."""
+    return cosine(embed([pair.left for pair in pairs]), embed([pair.right for pair in pairs]))
+
+
 def measure(embed: Embed, held_out: HeldOut, dimensions: int | None = None) -> dict[str, float]:
     """Figures between 0 and 1 by name, of vectors whole or cut to ``dimensions`` and rescaled."""
 
@@ -78,10 +94,7 @@ def measure(embed: Embed, held_out: HeldOut, dimensions: int | None = None) -> d
         return vectors if dimensions is None else normalize(vectors[:, :dimensions])
 
     scored = held_out.scored
-    cosines = cosine(
-        vectors_of([row.left for row in scored]), vectors_of([row.right for row in scored])
-    )
-    labels = [row.score for row in scored]
+    cosines, labels = cosines_of(vectors_of, scored), [row.score for row in scored]
     ranks = _ranks(vectors_of(held_out.questions), vectors_of(held_out.paragraphs), held_out.places)
     answers = _ranks(
         vectors_of(held_out.asked), vectors_of(held_out.answers), range(len(held_out.answers))
