@@ -28,6 +28,9 @@ def lowest_cosine(engine: Engine, kind: Kind) -> float:
     """
     from sentence_transformers import SentenceTransformer
 
+    from inference.torch_model import quiet_transformers
+
+    quiet_transformers()
     checkpoint = engine.model.query if kind == "query" else engine.model.document
     reference = SentenceTransformer(
         str(checkpoint.path),

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Level = Literal["ok", "warning", "problem"]
 
-_NEEDED = ("torch", "transformers", "tokenizers", "flask", "gunicorn", "numpy")
+_NEEDED = ("torch", "transformers", "tokenizers", "onnxruntime", "flask", "gunicorn", "numpy")
 _OPTIONAL = {
     "sentence-transformers": "compares vectors with its own",
     "pyarrow": "writes Parquet",
@@ -169,6 +169,8 @@ def _model(model: Model) -> Iterator[Finding]:
 def _vectors(engine: Engine) -> Iterator[Finding]:
     info = engine.info()
     yield Finding("device", "ok", f"{info.device} in {info.precision}")
+    if info.agreement is not None:
+        yield Finding("precision", "ok", str(info.agreement))
     if info.device == "cpu" and has_gpu("auto"):
         mend = "Install PyTorch's CUDA build, and look at nvidia-smi."
         yield Finding("device", "warning", "there is a GPU, but it is not used", mend)
