@@ -26,6 +26,7 @@ def data_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("data-home")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_DATA_HOME", str(folder))
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache-home")))
         yield folder
 
 
@@ -69,6 +70,9 @@ def start_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartSer
         command: list[str] | None = None, wait: bool = True, **settings: object
     ) -> RunningService:
         port = free_port()
+        if "model" in settings:
+            # A model that is made for one test is not worth compiling.
+            settings.setdefault("precision", "fp32")
         environment = {
             **os.environ,
             "SSANG_PORT": str(port),

@@ -17,7 +17,9 @@ Completed = subprocess.CompletedProcess[str]
 def environment(model: Path | None = None) -> dict[str, str]:
     """The environment of a command, with this model for its default."""
     given = {name: value for name, value in os.environ.items() if not name.startswith("SSANG_")}
-    return {**given, "SSANG_MODEL": str(model)} if model else given
+    # A model that is made for one test is not worth compiling.
+    chosen = {"SSANG_MODEL": str(model), "SSANG_PRECISION": "fp32"} if model else {}
+    return given | chosen
 
 
 def ssang(*arguments: object, model: Path | None = None, stdin: str | None = None) -> Completed:
