@@ -193,7 +193,7 @@ def _sample() -> list[str]:
 def _progress(row: Row) -> str:
     errors = f"  {row.errors}" if row.errors else ""
     return (
-        f"  {row.server:10}{row.load:22}{row.requests_per_s:9.1f} requests/s"
+        f"  {row.server:15}{row.load:22}{row.requests_per_s:9.1f} requests/s"
         f"{row.texts_per_s:9.1f} texts/s  p50 {row.p50_ms:8.1f}  p99 {row.p99_ms:8.1f} ms"
         f"  {row.server_cpu_ms:7.2f} CPU ms/text{errors}"
     )
