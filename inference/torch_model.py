@@ -6,11 +6,11 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
-import numpy as np
 import torch
 import transformers
 from transformers import PreTrainedModel
 
+from inference import batch
 from inference.encoders.base import OutOfMemory
 from inference.errors import InvalidInput, first_line
 
@@ -31,12 +31,7 @@ def pad(
     token_ids: Sequence[Sequence[int]], pad_id: int, device: torch.device
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Token ids as one tensor (n, t) with padding behind, and their mask (n, t), 0 at padding."""
-    longest = max(len(row) for row in token_ids)
-    ids = np.full((len(token_ids), longest), pad_id, dtype=np.int64)
-    mask = np.zeros((len(token_ids), longest), dtype=np.int64)
-    for row, text_ids in enumerate(token_ids):
-        ids[row, : len(text_ids)] = text_ids
-        mask[row, : len(text_ids)] = 1
+    ids, mask = batch.pad(token_ids, pad_id)
     return torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device)
 
 

@@ -191,7 +191,7 @@ def test_device_that_is_not_here_is_refused(bert: Path, device: str) -> None:
         load_encoder(open_model(str(bert)), device=device)
 
 
-@pytest.mark.parametrize("precision", ["", "int8", "float32"])
+@pytest.mark.parametrize("precision", ["", "fp8", "float32"])
 def test_unknown_precision_is_refused(bert: Path, precision: str) -> None:
     with pytest.raises(InvalidInput, match=f"Precision '{precision}' is none of auto, fp32"):
         load_encoder(open_model(str(bert)), device="cpu", precision=precision)
