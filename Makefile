@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 BENCH := benchmarks/.env/bench
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: serve test check bench train clean
+.PHONY: serve test check bench bench-check train clean
 
 serve: $(VENV)/.serve
 	$(BIN)/ssang serve
@@ -22,6 +22,10 @@ check: $(VENV)/.test
 # make bench FLAGS=--quick, for example; see benchmarks/README.md.
 bench: $(VENV)/.serve $(BENCH)/.made
 	$(BENCH)/bin/python -m benchmarks.run $(FLAGS)
+
+# Whether a text costs more CPU than it did; make bench-check FLAGS=--write writes that down.
+bench-check: $(VENV)/.serve
+	$(BIN)/python -m benchmarks.check $(FLAGS)
 
 # make train DATA=folder, with the files that training/README.md names; hours on two cores.
 train: $(VENV)/.train
