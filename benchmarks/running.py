@@ -17,7 +17,8 @@ from benchmarks import process
 from benchmarks.likeness import Vectors
 from benchmarks.servers import Peer
 
-_START_S = 300
+# The first start may export or compile the model.
+_START_S = 600
 _GRACE_S = 20
 _LOG_LINES, _LINE_CHARACTERS = 3, 300
 
