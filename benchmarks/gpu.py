@@ -11,6 +11,7 @@ round. A number is the median of the rounds, a ratio the median of the ratios wi
 """
 
 import argparse
+import logging
 import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -271,4 +272,7 @@ def _name(device: torch.device) -> str:
 
 
 if __name__ == "__main__":
+    # Why batches are padded, or launched kernel by kernel, if they are.
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("inference").setLevel(logging.INFO)
     main()
