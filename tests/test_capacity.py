@@ -18,9 +18,11 @@ from webapp.settings import Settings
     [
         (1, False, Capacity(1, 1)),
         (2, False, Capacity(1, 2)),
-        (4, False, Capacity(1, 4)),
-        (16, False, Capacity(4, 4)),
-        (64, False, Capacity(16, 4)),
+        (3, False, Capacity(1, 3)),
+        (4, False, Capacity(2, 2)),
+        (5, False, Capacity(2, 2)),
+        (16, False, Capacity(8, 2)),
+        (64, False, Capacity(32, 2)),
         (16, True, Capacity(1, 16)),
     ],
 )

@@ -83,7 +83,7 @@ def _seconds_until_ready_answers(url: str) -> float:
 
 
 def test_sigterm_loses_no_admitted_request(start_service: StartService) -> None:
-    service = start_service()
+    service = start_service(workers=1)
     with ThreadPoolExecutor(6) as pool:
         answers = [pool.submit(_embed, service.url, _texts(200, f"{n}일")) for n in range(6)]
         wait_until(lambda: _metric(service.url, "ssang_batch_texts_count") > 2)
@@ -107,7 +107,7 @@ def test_ready_turns_off_on_the_way_out(start_service: StartService) -> None:
 
 
 def test_killed_worker_is_replaced(start_service: StartService) -> None:
-    service = start_service()
+    service = start_service(workers=1)
     (worker,) = _workers(service.process.pid)
     os.kill(worker, signal.SIGKILL)
     wait_until(lambda: worker not in _workers(service.process.pid))
@@ -119,6 +119,8 @@ def test_metrics_add_up_over_workers(start_service: StartService) -> None:
     service = start_service(workers=2, compute_threads=1)
     pids = _workers(service.process.pid)
     assert len(pids) == 2
+    (chosen,) = [line for line in service.log.splitlines() if '"event": "starting"' in line]
+    assert re.search(r'"cores": \d+.*"workers": 2.*"compute_threads": 1', chosen)
     wait_until(lambda: service.log.count('"event": "model ready"') == 2)
     for number in range(20):
         assert _embed(service.url, [f"{number}"]).status_code == 200

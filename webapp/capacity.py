@@ -6,8 +6,11 @@ from pathlib import Path
 
 from webapp.settings import Settings
 
-# Beyond this one matrix product of a sentence encoder gains little from another core.
-_CORES_PER_WORKER = 4
+# A short request costs a small encoder about as much in Python, where a process runs one thread at
+# a time, as in the model: a worker keeps two cores busy, and would leave some of more idle. With
+# fewer, a large request, which one worker computes, would have a single core. The smaller batches
+# of more workers cost little on CPUs: each of eight short texts is as cheap as each of thirty.
+_CORES_PER_WORKER = 2
 
 # Turns of GNU OpenMP's waiting loop; with 5,000 a busy neighbour made short texts twice as slow.
 _SPINS = "1000"
@@ -27,7 +30,7 @@ def choose_capacity(settings: Settings, *, cores: int, gpu: bool) -> Capacity:
     One worker on a GPU: each would hold a model of its own there.
 
     >>> choose_capacity(Settings(), cores=16, gpu=False)
-    Capacity(workers=4, compute_threads=4)
+    Capacity(workers=8, compute_threads=2)
     """
     workers = settings.workers or (1 if gpu else max(1, cores // _CORES_PER_WORKER))
     return Capacity(workers, settings.compute_threads or max(1, cores // workers))
