@@ -328,7 +328,8 @@ class Batcher(Generic[Model]):
         )
         express.on_failure(self._life.fail)
         express.start()
-        express.wait_until_loaded(_CLOSE_S)
+        # At once, since there is nothing to load.
+        express.wait_until_loaded(self._hang_timeout_s)
         return express
 
     def _take_batch(self) -> list[tuple[Job, int]]:
