@@ -48,8 +48,10 @@ class _Whole(nn.Module):
         # Attention in plain operators, in which ONNX Runtime's optimiser finds it.
         self.transformer = AutoModel.from_pretrained(
             checkpoint.transformer_path, dtype=torch.float32, attn_implementation="eager"
-        ).eval()
-        self.head = Head(checkpoint).eval()
+        )
+        self.head = Head(checkpoint)
+        # Of the whole: an export gives its parts back in the mode that the whole is in.
+        self.eval()
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         hidden = self.transformer(input_ids=input_ids, attention_mask=attention_mask)
