@@ -5,17 +5,23 @@ import threading
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import REGISTRY
+from running_service import wait_until
+from tiny_model import SENTENCES, save_bert
 
 from inference.encoders.base import Side
+from inference.lifecycle import State
 from inference.similarity import Vectors
 from inference.tokenizer import Text
 from inference.vector_cache import Reading, ReadText, VectorCache, key_of
+from webapp.application import create_engine
+from webapp.settings import Settings
 
 _READING = Reading(Side("document", "", 512), 512, "right")
 
@@ -117,6 +123,22 @@ def test_many_threads_find_their_own() -> None:
 
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(work, range(8))) > 0
+
+
+@pytest.mark.parametrize(("cache_mb", "hits"), [(0, 0), (1, len(SENTENCES))])
+def test_service_remembers_as_its_settings_say(tmp_path: Path, cache_mb: int, hits: int) -> None:
+    model = str(save_bert(tmp_path / "model"))
+    engine = create_engine(
+        Settings(model=model, device="cpu", precision="fp32", cache_mb=cache_mb, deadline_s=60)
+    )
+    engine.start()
+    wait_until(lambda: engine.state is State.READY)
+    before = _metric("ssang_cache_lookups_total", outcome="hit")
+    first, again = (engine.embed(SENTENCES) for _ in range(2))
+    engine.close()
+    assert _metric("ssang_cache_lookups_total", outcome="hit") == before + hits
+    assert again.vectors.tobytes() == first.vectors.tobytes()
+    assert again.tokens == first.tokens
 
 
 # Keys
