@@ -1,5 +1,6 @@
 """What this machine can compute with, told without loading torch or touching CUDA."""
 
+import os
 import platform
 from functools import cache
 from pathlib import Path
@@ -7,6 +8,12 @@ from pathlib import Path
 # Instructions that add up products of 8-bit integers; without them int8 is little faster than
 # float32, and on x86 its sums may overflow. ARM's names are those of Linux.
 _INT8_INSTRUCTIONS = {"avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm"}
+
+
+def available_cores() -> int:
+    """Cores this process may use: its affinity, and the quota of its control group (v2)."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, min(cores or 1, _quota_cores() or cores or 1))
 
 
 def has_gpu(device: str) -> bool:
@@ -40,3 +47,11 @@ def _field(name: str) -> str:
         return ""
     parts = (line.partition(":") for line in lines)
     return next((value.strip() for key, _, value in parts if key.strip() == name), "")
+
+
+def _quota_cores() -> int | None:
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return max(1, int(quota) // int(period))
+    except (OSError, ValueError):
+        return None

@@ -2,10 +2,10 @@ import os
 
 import pytest
 
-from webapp import capacity
+from inference import device
+from inference.device import available_cores
 from webapp.capacity import (
     Capacity,
-    available_cores,
     choose_capacity,
     has_gpu,
     let_idle_threads_sleep,
@@ -60,7 +60,7 @@ def test_cores_are_at_least_one() -> None:
 
 
 def test_quota_of_the_control_group_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(capacity, "_quota_cores", lambda: 1)
+    monkeypatch.setattr(device, "_quota_cores", lambda: 1)
     assert available_cores() == 1
 
 

@@ -2,8 +2,8 @@
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 
+from inference import device as machine
 from webapp.settings import Settings
 
 # A short request costs a small encoder about as much in Python, where a process runs one thread at
@@ -48,23 +48,7 @@ def let_idle_threads_sleep() -> None:
         os.environ["GOMP_SPINCOUNT"] = _SPINS
 
 
-def available_cores() -> int:
-    """Cores this process may use: its affinity, and the quota of its control group (v2)."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, min(cores or 1, _quota_cores() or cores or 1))
-
-
-def _quota_cores() -> int | None:
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        return max(1, int(quota) // int(period))
-    except (OSError, ValueError):
-        return None
-
-
 def has_gpu(device: str) -> bool:
-    """Whether ``device`` will mean a GPU, told without loading torch or touching CUDA."""
-    if device != "auto":
-        return device.startswith("cuda")
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return Path("/dev/nvidiactl").exists() and visible not in {"", "-1"}
+    """Whether ``device`` means a GPU: one that is here, and that CUDA_VISIBLE_DEVICES leaves."""
+    is_hidden = device == "auto" and os.environ.get("CUDA_VISIBLE_DEVICES") in {"", "-1"}
+    return machine.has_gpu(device) and not is_hidden

@@ -9,12 +9,13 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Literal
 
+from inference.device import available_cores
 from inference.engine import Engine
 from inference.errors import SsangError, first_line
 from inference.model import Model
 from inference.parity import LEAST_COSINE, lowest_cosine
 from inference.user_code import UserProgram, open_served
-from webapp.capacity import available_cores, choose_capacity, has_gpu
+from webapp.capacity import choose_capacity, has_gpu
 from webapp.settings import Settings
 
 if TYPE_CHECKING:

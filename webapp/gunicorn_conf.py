@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, cast
 from flask import Flask
 from gunicorn.arbiter import Arbiter
 
+from inference.device import available_cores
 from inference.errors import SsangError
 from inference.user_code import Served, install, open_served
 from webapp.capacity import (
-    available_cores,
     choose_capacity,
     has_gpu,
     let_idle_threads_sleep,

@@ -24,7 +24,7 @@ def load_encoder(
         precision: ``fp32``, ``bf16``, ``fp16``, ``int8`` (CPU only), or ``auto``: on CUDA bf16, or
             fp16 where it has none; on CPUs with instructions for it int8, if its vectors are
             measured to agree with fp32; and else fp32.
-        threads: threads of one matrix product on CPU; 0 leaves it to the library.
+        threads: threads that compute on CPU; 0 takes as many as suit the machine.
 
     Raises:
         InvalidInput: the files, the device or the precision cannot be used.
