@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from flask import Flask, request_started
 from flask.testing import FlaskClient
-from werkzeug.test import TestResponse
+from werkzeug.test import EnvironBuilder, TestResponse, run_wsgi_app
 
 from inference.engine import Engine
 from inference.errors import Overloaded
 from webapp import create_app
+from webapp.media import CSV
 from webapp.settings import Settings
 
 REQUESTS = {
@@ -96,6 +97,14 @@ def test_what_is_unusual_is_answered_by_flask(
     _hook(other)
     short, long = (app.test_client().post(path, buffered=True, **sent) for app in (fresh, other))
     assert _steady(short) == _steady(long)
+
+
+def test_a_body_that_ends_early_is_refused(fresh: Flask) -> None:
+    sent = EnvironBuilder(path="/invocations", method="POST", data="inputs\n가", content_type=CSV)
+    environ = sent.get_environ() | {"CONTENT_LENGTH": "99"}
+    body, status, _ = run_wsgi_app(fresh, environ, buffered=True)
+    assert status == "400 BAD REQUEST"
+    assert json.loads(b"".join(body))["code"] == "malformed"
 
 
 def test_errors_of_the_engine_have_the_shape_of_the_contract(

@@ -117,9 +117,13 @@ class Shortcut:
         if answer is None or not self._is_usual(environ):
             return self._wsgi_app(environ, start_response)
         started = time.perf_counter()
-        content = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
+        length = int(environ["CONTENT_LENGTH"])
+        content = environ["wsgi.input"].read(length)
         call = Call(content, environ.get("CONTENT_TYPE", ""), environ.get("HTTP_ACCEPT", ""))
         try:
+            if len(content) < length:
+                # The client left within its body.
+                raise Detour
             reply = answer(self._service, call)
         except Detour:
             environ["wsgi.input"] = io.BytesIO(content)
