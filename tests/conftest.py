@@ -73,6 +73,9 @@ def start_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartSer
         if "model" in settings:
             # A model that is made for one test is not worth compiling.
             settings.setdefault("precision", "fp32")
+        if command is None:
+            # Each is ready by itself, however many the cores would give.
+            settings.setdefault("workers", 1)
         environment = {
             **os.environ,
             "SSANG_PORT": str(port),

@@ -44,8 +44,8 @@ class OnnxEncoder(CheckpointEncoder):
         self._threads = threads or available_cores()
         self._one = _session(compiled.graph, 1)
         self._all = _session(compiled.graph, self._threads) if self._threads > 1 else self._one
-        # The calling thread computes too.
-        self._helpers = ThreadPoolExecutor(max(1, self._threads - 1), "encoder")
+        # The calling thread computes too, and two may call at once.
+        self._helpers = ThreadPoolExecutor(max(1, 2 * (self._threads - 1)), "encoder")
         (output,) = self._one.get_outputs()
         self._dim: int = output.shape[1]
 
