@@ -368,7 +368,8 @@ class Batcher(Generic[Model]):
     def _encode(self, ids: list[list[int]], tower: Kind) -> Rows:
         assert self._model is not None
         try:
-            rows = list(self._model.encode(ids, tower))
+            encoded = self._model.encode(ids, tower)
+            rows = list(encoded)
         except OutOfMemory:
             if len(ids) == 1:
                 raise TooLarge(
@@ -378,7 +379,9 @@ class Batcher(Generic[Model]):
             halves = ids[: len(ids) // 2], ids[len(ids) // 2 :]
             log.warning("out of memory with %d texts: trying halves", len(ids))
             return [row for half in halves for row in self._encode(half, tower)]
-        if not all(np.isfinite(row).all() for row in rows):
+        # Vectors in one array are looked at all at once.
+        parts = [encoded] if isinstance(encoded, np.ndarray) else rows
+        if not all(np.isfinite(part).all() for part in parts):
             raise ModelUnavailable(
                 "The model gave numbers that are not finite: "
                 "serve it in a higher precision, such as fp32."

@@ -81,7 +81,8 @@ os.environ[environment_name("compute_threads")] = str(_capacity.compute_threads)
 bind = f"{_settings.host}:{_settings.port}"
 workers = _capacity.workers
 # Requests wait for the model inside their thread, so threads are many and cheap.
-worker_class = "gthread"
+# gthread, whose threads stay with their connection for a moment.
+worker_class = "webapp.worker.Worker"
 threads = _settings.threads
 # The model is loaded after the fork, by each worker in a thread of its own.
 preload_app = False
