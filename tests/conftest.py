@@ -104,3 +104,9 @@ def start_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartSer
 def live_server(start_service: StartService) -> str:
     """Address of a running service with default settings."""
     return start_service().url
+
+
+@pytest.fixture(scope="session")
+def exact_server(start_service: StartService) -> str:
+    """The address of a service whose vectors are those of the engine."""
+    return start_service(precision="fp32").url

@@ -16,8 +16,8 @@ LONG = "서울의 오늘 날씨는 맑고 따뜻합니다. " * 200
 
 
 @pytest.fixture
-def client(live_server: str) -> InferenceClient:
-    return InferenceClient(live_server)
+def client(exact_server: str) -> InferenceClient:
+    return InferenceClient(exact_server)
 
 
 def test_feature_extraction_gives_the_vectors_of_the_engine(

@@ -22,8 +22,8 @@ def _client(url: str) -> OpenAI:
 
 
 @pytest.fixture
-def client(live_server: str) -> Iterator[OpenAI]:
-    with _client(live_server) as client:
+def client(exact_server: str) -> Iterator[OpenAI]:
+    with _client(exact_server) as client:
         yield client
 
 
