@@ -20,11 +20,11 @@ QUERY = "최신 기술 발전"
 
 
 @pytest.fixture
-def embeddings(live_server: str) -> Iterator[OpenAIEmbeddings]:
+def embeddings(exact_server: str) -> Iterator[OpenAIEmbeddings]:
     # LangChain never closes a connection of its own, and an open one fails a test.
     with DefaultHttpxClient() as http_client:
         yield OpenAIEmbeddings(
-            openai_api_base=f"{live_server}/v1",
+            openai_api_base=f"{exact_server}/v1",
             openai_api_key=SecretStr("unused"),
             check_embedding_ctx_length=False,
             http_client=http_client,

@@ -26,13 +26,13 @@ DOCUMENTS = ["파리의 에펠탑", "인공지능 기술이 빠르게 발전하�
     ],
 )
 def test_documents_are_printed_best_first(
-    name: str, live_server: str, engine: Engine, tmp_path: Path
+    name: str, exact_server: str, engine: Engine, tmp_path: Path
 ) -> None:
     path = tmp_path / "documents.txt"
     path.write_text("\n".join(DOCUMENTS), encoding="utf-8")
     done = subprocess.run(
         [sys.executable, CLIENTS / name, QUERY, path],
-        env={**os.environ, "SSANG_URL": live_server},
+        env={**os.environ, "SSANG_URL": exact_server},
         capture_output=True,
         encoding="utf-8",
         timeout=120,

@@ -1,6 +1,7 @@
 """``ssang info``."""
 
 import json
+from dataclasses import asdict
 
 import click
 
@@ -14,7 +15,7 @@ from webapp.settings import Settings
 def info(settings: Settings, as_json: bool) -> None:
     """Load the model and say what would be served."""
     with loaded_engine(settings) as engine:
-        described = vars(engine.info())
+        described = asdict(engine.info())
     if as_json:
         click.echo(json.dumps(described, ensure_ascii=False, indent=2))
         return
