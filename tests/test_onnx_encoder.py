@@ -148,6 +148,14 @@ def test_embedded_model_in_int8_agrees_with_float() -> None:
     assert found.least_cosine == pytest.approx(cosines.min(), abs=1e-3)
 
 
+def test_embedded_model_comes_compiled_and_as_good(cache: Path) -> None:
+    _load("ko-mini", "int8")
+    assert not (cache / "ssang/compiled").exists()
+    settings = json.loads((open_model("ko-mini").document.path / "ssang.json").read_text())
+    found = settings["korsts_dev_spearman"]
+    assert found["int8"] == pytest.approx(found["fp32"], abs=0.003)
+
+
 def test_vectors_do_not_depend_on_the_batch() -> None:
     encoder = _load("ko-mini", "int8")
     ids = encoder.tokenize([*sentences()[::7], "긴 글입니다. " * 100, "네"], "document").ids

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 # Documentation and marketing text repeats itself: beyond so many rows a source teaches little.
-_SOURCE_CAP = 10_000
+_SOURCE_CAP = 5_000
 
 _LONGEST = 300
 
