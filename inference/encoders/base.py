@@ -31,7 +31,8 @@ class Encoder(Protocol):
     """Turns texts into unit vectors.
 
     Pooling and normalising are the encoder's; batching, caching and cutting dimensions are not.
-    ``tokenize`` may be called from any thread, ``encode`` from one thread, or on a CPU from two at once.
+    ``tokenize`` may be called from any thread, ``encode`` from one thread, or on a CPU from two at
+    once.
     """
 
     @property
