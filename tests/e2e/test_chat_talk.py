@@ -96,7 +96,8 @@ def put(page: Page, text: str) -> Locator:
     question(page).press("Enter")
     turn = page.locator(".turn").nth(before)
     expect(turn).to_be_visible()
-    expect(page.locator("#turns")).to_have_attribute("aria-busy", "false")
+    # The first answer of a service waits for its reader.
+    expect(page.locator("#turns")).to_have_attribute("aria-busy", "false", timeout=30_000)
     return turn
 
 
