@@ -35,7 +35,9 @@ FAQ = [
 def service(
     start_service: StartService, tmp_path_factory: pytest.TempPathFactory
 ) -> RunningService:
-    return start_service(api_keys=KEY, data_dir=tmp_path_factory.mktemp("langchain"))
+    folder = tmp_path_factory.mktemp("langchain")
+    # The vectors that scores are compared with are the engine's.
+    return start_service(api_keys=KEY, data_dir=folder, precision="fp32")
 
 
 @pytest.fixture
