@@ -27,7 +27,7 @@ COMPILED = "int8"
 
 # Models whose position ids start behind the padding id, so that `max_position_embeddings` of 514
 # and a padding id of 1 leave 512 usable positions.
-_OFFSET_POSITIONS = {
+OFFSET_POSITIONS = {
     "camembert",
     "data2vec-text",
     "ibert",
@@ -342,7 +342,7 @@ def _read_sentence_config(transformer_path: Path) -> dict[str, Any]:
 
 def _usable_positions(config: dict[str, Any]) -> int | None:
     positions = config.get("max_position_embeddings")
-    if not isinstance(positions, int) or config.get("model_type") not in _OFFSET_POSITIONS:
+    if not isinstance(positions, int) or config.get("model_type") not in OFFSET_POSITIONS:
         return positions
     pad_id = config.get("pad_token_id")
     return positions - (1 if pad_id is None else pad_id) - 1

@@ -1,6 +1,7 @@
 """Encoders and the choice between them."""
 
 import logging
+from collections.abc import Callable
 from functools import partial
 
 from inference.checkpoint import Checkpoint
@@ -40,6 +41,10 @@ def load_encoder(
     from inference.encoders.torch_encoder import TorchEncoder
 
     load = partial(TorchEncoder, device=device, precision=precision, threads=threads)
+    return _load_towers(model, load)
+
+
+def _load_towers(model: Model, load: Callable[[Checkpoint], Encoder]) -> Encoder:
     if model.has_two_towers:
         return TwoTowers(load(model.query), load(model.document))
     return load(model.document)
@@ -61,9 +66,7 @@ def _load_int8(model: Model, threads: int, *, required: bool) -> Encoder | None:
         return encoder
 
     try:
-        if model.has_two_towers:
-            return TwoTowers(load(model.query), load(model.document))
-        return load(model.document)
+        return _load_towers(model, load)
     except NotCompiled as reason:
         if required:
             raise InvalidInput(f"Model '{model.name}' cannot run in int8: {reason}.") from reason

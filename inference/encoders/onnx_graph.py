@@ -15,7 +15,7 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from inference.checkpoint import Pooling
+from inference.checkpoint import OFFSET_POSITIONS, Pooling
 from inference.encoders.compiled import ATTENTION_MASK, INPUT_IDS
 
 Array = npt.NDArray[Any]
@@ -27,9 +27,6 @@ _VECTORS = "vectors"
 _OPSET, _MICROSOFT_OPSET, _IR_VERSION = 21, 1, 10
 
 _FAMILY = {"bert", "camembert", "electra", "roberta", "xlm-roberta"}
-
-# Their positions are counted from behind the padding's id.
-_OFFSET_POSITIONS = {"camembert", "roberta", "xlm-roberta"}
 
 _ACTIVATIONS = {"torch.nn.modules.activation.Tanh": "Tanh", "torch.nn.Tanh": "Tanh"}
 _IDENTITIES = {"torch.nn.modules.linear.Identity", "torch.nn.Identity"}
@@ -157,22 +154,10 @@ def build_graph(
     Raises:
         Unsupported: another family, or a part that has no operator here.
     """
-    config, weights = architecture.config, architecture.weights
-    _check(config)
+    _check(architecture.config)
     graph = Graph()
-    words = (embed or _embed)(graph, weights["embeddings.word_embeddings.weight"])
-    hidden = graph.add("Add", words, _positions(graph, config, weights))
-    hidden = _layer_norm(graph, hidden, "embeddings.LayerNorm", architecture)
-    if "embeddings_project.weight" in weights:
-        name = "embeddings_project"
-        hidden = linear(graph, hidden, name, *_linear_weights(weights, name))
-    ones = graph.constant(np.array([1]))
-    lengths = graph.add("ReduceSum", ATTENTION_MASK, ones, keepdims=0)
-    lengths = graph.add("Cast", lengths, to=TensorProto.INT32)
-    for number in range(config["num_hidden_layers"]):
-        hidden = _layer(graph, hidden, lengths, f"encoder.layer.{number}", architecture, linear)
-    vectors, width = _head(graph, hidden, architecture)
-    return graph.model(vectors, width)
+    hidden = _Transformer(graph, architecture, linear, embed or _embed).write()
+    return graph.model(*_head(graph, hidden, architecture))
 
 
 def _check(config: Mapping[str, Any]) -> None:
@@ -193,79 +178,89 @@ def _embed(graph: Graph, words: Array) -> str:
     return graph.add("Gather", graph.constant(words), INPUT_IDS)
 
 
-def _positions(graph: Graph, config: Mapping[str, Any], weights: Mapping[str, Array]) -> str:
-    """Embeddings (tokens, width) of the positions, each with that of the first segment."""
-    table = weights["embeddings.position_embeddings.weight"]
-    segments = weights.get("embeddings.token_type_embeddings.weight")
-    if segments is not None:
-        table = table + segments[0]
-    first = config["pad_token_id"] + 1 if config["model_type"] in _OFFSET_POSITIONS else 0
-    start = graph.constant(np.array([first]))
-    stop = graph.add("Add", graph.add("Shape", INPUT_IDS, start=1, end=2), start)
-    return graph.add("Slice", graph.constant(table), start, stop, graph.constant(np.array([0])))
+@dataclass(frozen=True)
+class _Transformer:
+    """Writes a transformer into a graph, weights by their names in its state."""
 
+    graph: Graph
+    architecture: Architecture
+    linear: Linear
+    embed: Callable[[Graph, Array], str]
 
-def _layer(
-    graph: Graph,
-    hidden: str,
-    lengths: str,
-    name: str,
-    architecture: Architecture,
-    linear: Linear,
-) -> str:
-    weights = architecture.weights
-    attended = _attention(graph, hidden, lengths, f"{name}.attention.self", architecture, linear)
-    dense = f"{name}.attention.output.dense"
-    attended = linear(graph, attended, dense, *_linear_weights(weights, dense))
-    hidden = graph.add("Add", attended, hidden)
-    hidden = _layer_norm(graph, hidden, f"{name}.attention.output.LayerNorm", architecture)
-    dense = f"{name}.intermediate.dense"
-    wide = linear(graph, hidden, dense, *_linear_weights(weights, dense))
-    wide = graph.add("Gelu", wide, domain=MICROSOFT)
-    dense = f"{name}.output.dense"
-    narrow = linear(graph, wide, dense, *_linear_weights(weights, dense))
-    hidden = graph.add("Add", narrow, hidden)
-    return _layer_norm(graph, hidden, f"{name}.output.LayerNorm", architecture)
+    def write(self) -> str:
+        """The token vectors (n, t, width)."""
+        graph = self.graph
+        words = self.embed(graph, self._weights["embeddings.word_embeddings.weight"])
+        hidden = graph.add("Add", words, self._positions())
+        hidden = self._layer_norm(hidden, "embeddings.LayerNorm")
+        if "embeddings_project.weight" in self._weights:
+            hidden = self._dense(hidden, "embeddings_project")
+        ones = graph.constant(np.array([1]))
+        lengths = graph.add("ReduceSum", ATTENTION_MASK, ones, keepdims=0)
+        lengths = graph.add("Cast", lengths, to=TensorProto.INT32)
+        for number in range(self._config["num_hidden_layers"]):
+            hidden = self._layer(hidden, lengths, f"encoder.layer.{number}")
+        return hidden
 
+    @property
+    def _config(self) -> Mapping[str, Any]:
+        return self.architecture.config
 
-def _attention(
-    graph: Graph,
-    hidden: str,
-    lengths: str,
-    name: str,
-    architecture: Architecture,
-    linear: Linear,
-) -> str:
-    """Queries, keys and values in one product, then attention up to each text's length."""
-    parts = [
-        _linear_weights(architecture.weights, f"{name}.{part}")
-        for part in ("query", "key", "value")
-    ]
-    weight = np.concatenate([weight for weight, _ in parts], axis=1)
-    bias = np.concatenate([bias for _, bias in parts])
-    joined = linear(graph, hidden, name, weight, bias)
-    query, key, value = graph.add_many("Split", [joined], 3, axis=-1, num_outputs=3)
-    heads = architecture.config["num_attention_heads"]
-    return graph.add(
-        "MultiHeadAttention", query, key, value, "", lengths, domain=MICROSOFT, num_heads=heads
-    )
+    @property
+    def _weights(self) -> Mapping[str, Array]:
+        return self.architecture.weights
 
+    def _positions(self) -> str:
+        """Embeddings (tokens, width) of the positions, each with that of the first segment."""
+        graph, config = self.graph, self._config
+        table = self._weights["embeddings.position_embeddings.weight"]
+        segments = self._weights.get("embeddings.token_type_embeddings.weight")
+        if segments is not None:
+            table = table + segments[0]
+        first = config["pad_token_id"] + 1 if config["model_type"] in OFFSET_POSITIONS else 0
+        start = graph.constant(np.array([first]))
+        stop = graph.add("Add", graph.add("Shape", INPUT_IDS, start=1, end=2), start)
+        return graph.add("Slice", graph.constant(table), start, stop, graph.constant(np.array([0])))
 
-def _linear_weights(weights: Mapping[str, Array], name: str) -> tuple[Array, Array]:
-    """Weight (in, out) and bias (out,); torch keeps weights as (out, in)."""
-    return weights[f"{name}.weight"].T, weights[f"{name}.bias"]
+    def _layer(self, hidden: str, lengths: str, name: str) -> str:
+        attended = self._attention(hidden, lengths, f"{name}.attention.self")
+        attended = self._dense(attended, f"{name}.attention.output.dense")
+        hidden = self.graph.add("Add", attended, hidden)
+        hidden = self._layer_norm(hidden, f"{name}.attention.output.LayerNorm")
+        wide = self._dense(hidden, f"{name}.intermediate.dense")
+        wide = self.graph.add("Gelu", wide, domain=MICROSOFT)
+        narrow = self._dense(wide, f"{name}.output.dense")
+        hidden = self.graph.add("Add", narrow, hidden)
+        return self._layer_norm(hidden, f"{name}.output.LayerNorm")
 
+    def _attention(self, hidden: str, lengths: str, name: str) -> str:
+        """Queries, keys and values in one product, then attention up to each text's length."""
+        parts = [self._linear_weights(f"{name}.{part}") for part in ("query", "key", "value")]
+        weight = np.concatenate([weight for weight, _ in parts], axis=1)
+        bias = np.concatenate([bias for _, bias in parts])
+        joined = self.linear(self.graph, hidden, name, weight, bias)
+        query, key, value = self.graph.add_many("Split", [joined], 3, axis=-1, num_outputs=3)
+        heads = self._config["num_attention_heads"]
+        return self.graph.add(
+            "MultiHeadAttention", query, key, value, "", lengths, domain=MICROSOFT, num_heads=heads
+        )
 
-def _layer_norm(graph: Graph, rows: str, name: str, architecture: Architecture) -> str:
-    scale, shift = (architecture.weights[f"{name}.{part}"] for part in ("weight", "bias"))
-    return graph.add(
-        "LayerNormalization",
-        rows,
-        graph.constant(scale),
-        graph.constant(shift),
-        axis=-1,
-        epsilon=architecture.config["layer_norm_eps"],
-    )
+    def _dense(self, rows: str, name: str) -> str:
+        return self.linear(self.graph, rows, name, *self._linear_weights(name))
+
+    def _linear_weights(self, name: str) -> tuple[Array, Array]:
+        """Weight (in, out) and bias (out,); torch keeps weights as (out, in)."""
+        return self._weights[f"{name}.weight"].T, self._weights[f"{name}.bias"]
+
+    def _layer_norm(self, rows: str, name: str) -> str:
+        return self.graph.add(
+            "LayerNormalization",
+            rows,
+            self.graph.constant(self._weights[f"{name}.weight"]),
+            self.graph.constant(self._weights[f"{name}.bias"]),
+            axis=-1,
+            epsilon=self._config["layer_norm_eps"],
+        )
 
 
 def _head(graph: Graph, hidden: str, architecture: Architecture) -> tuple[str, int]:
