@@ -156,6 +156,18 @@ def test_embedded_model_comes_compiled_and_as_good(cache: Path) -> None:
     assert found["int8"] == pytest.approx(found["fp32"], abs=0.003)
 
 
+def test_agreement_is_measured_as_texts_are_read(tmp_path: Path) -> None:
+    """With the prompt of documents on both sides."""
+    folder = save_sentence_transformer(tmp_path / "model", save_bert(tmp_path / "bert"))
+    edit_json(
+        folder / "config_sentence_transformers.json",
+        prompts={"document": "김치찌개와 된장찌개는 한국의 대표 전통 음식입니다. "},
+    )
+    found = _load(folder, "int8").agreement
+    assert found is not None
+    assert found.mean_cosine >= 0.99
+
+
 def test_vectors_do_not_depend_on_the_batch() -> None:
     encoder = _load("ko-mini", "int8")
     ids = encoder.tokenize([*sentences()[::7], "긴 글입니다. " * 100, "네"], "document").ids

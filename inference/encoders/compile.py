@@ -31,8 +31,8 @@ def compile_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
     """
     folder.mkdir(parents=True)
     encoder = TorchEncoder(checkpoint, device="cpu", precision="fp32", threads=0)
-    # Without prompts, which the vectors compared have not either.
-    ids = Tokenizer.load(checkpoint).tokenize(sentences(), checkpoint.max_tokens).ids
+    # As they are read where they are compared.
+    ids = encoder.tokenize(sentences(), "document").ids
     try:
         architecture = architecture_of(checkpoint)
         ranges = calibrate(architecture, (np.array([row]) for row in ids[::2]))
