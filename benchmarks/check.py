@@ -203,8 +203,8 @@ def _request() -> float:
     [route] = [route for route in http_path.ROUTES if route.name == "/api/embed"]
     with (
         tempfile.TemporaryDirectory() as folder,
-        http_path.running(http_path._OURS, Path(folder) / "ours.log") as ours,
-        http_path.running(http_path._BARE, Path(folder) / "bare.log") as bare,
+        http_path.running(http_path.OURS, Path(folder) / "ours.log") as ours,
+        http_path.running(http_path.BARE, Path(folder) / "bare.log") as bare,
     ):
         cost = http_path.measure(
             ours, bare, route, texts=1, requests=_HTTP_REQUESTS, rounds=_HTTP_ROUNDS

@@ -12,7 +12,6 @@ a text.
 import argparse
 import json
 import math
-import os
 import socket
 import statistics
 import subprocess
@@ -31,6 +30,7 @@ from urllib.request import urlopen
 import numpy as np
 
 from benchmarks import process
+from benchmarks.running import environment, free_port
 from benchmarks.servers import ROOT
 from benchmarks.texts import sentence
 from inference.checkpoint import Kind
@@ -104,10 +104,10 @@ def create_bare() -> "Flask":
 
 
 _GUNICORN = [sys.executable, "-m", "gunicorn"]
-_OURS = [*_GUNICORN, "-c", "python:webapp.gunicorn_conf", "benchmarks.http_path:create_stand_in()"]
+OURS = [*_GUNICORN, "-c", "python:webapp.gunicorn_conf", "benchmarks.http_path:create_stand_in()"]
 # As many threads as ours, and kept alive for as long.
-_BARE = [*_GUNICORN, "-k", "gthread", "--threads", "128", "--keep-alive", "75"]
-_BARE += ["benchmarks.http_path:create_bare()"]
+BARE = [*_GUNICORN, "-k", "gthread", "--threads", "128", "--keep-alive", "75"]
+BARE += ["benchmarks.http_path:create_bare()"]
 
 
 # What they are asked
@@ -206,16 +206,14 @@ class Cost:
 @contextmanager
 def running(command: Sequence[str], log: Path) -> Iterator[Server]:
     """A server that is ready; ended at the end."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    environment = {name: value for name, value in os.environ.items() if "SSANG" not in name}
+    port = free_port()
     with log.open("wb") as output:
         server = subprocess.Popen(  # noqa: S603
             [*command[:-1], "--bind", f"127.0.0.1:{port}", command[-1]],
             stdout=output,
             stderr=output,
             cwd=ROOT,
-            env=environment,
+            env=environment(),
             start_new_session=True,
         )
     try:
@@ -295,8 +293,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     routes = [route for route in ROUTES if not names or route.name in names]
     with (
         tempfile.TemporaryDirectory() as folder,
-        running(_OURS, Path(folder) / "ours.log") as ours,
-        running(_BARE, Path(folder) / "bare.log") as bare,
+        running(OURS, Path(folder) / "ours.log") as ours,
+        running(BARE, Path(folder) / "bare.log") as bare,
     ):
         costs = [
             measure(

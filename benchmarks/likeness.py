@@ -23,7 +23,7 @@ SAME = Likeness(0.9999, 0.9999)
 """The same computation: all that differs is rounding in fp32."""
 
 NEAR = Likeness(0.99, -1.0)
-"""What ssang promises of int8; see inference/encoders/base.py."""
+"""What ssang promises of int8; see inference/agreement.py."""
 
 
 def compare(own: Vectors, bare: Vectors) -> Likeness:

@@ -69,7 +69,7 @@ def running(peer: Peer, model: Path, first: str, log: Path) -> Iterator[Running]
         CannotStart: it ended, or did not answer in time.
     """
     python = peer.python()
-    port = _free_port()
+    port = free_port()
     command, added = peer.command(python, peer.prepare(python, model), port)
     with log.open("wb") as output:
         started = time.monotonic()
@@ -142,7 +142,8 @@ def end_of(log: Path) -> str:
     return " / ".join(line.strip()[-_LINE_CHARACTERS:] for line in lines[-_LOG_LINES:])
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]
