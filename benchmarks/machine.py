@@ -3,17 +3,14 @@
 import os
 import platform
 import subprocess
-from pathlib import Path
 
 from benchmarks.servers import ROOT
+from inference.device import cpu_fields
 
 
 def processor() -> str:
     """Name, family and model, as Linux tells them; virtual machines often shorten the name."""
-    told: dict[str, str] = {}
-    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-        name, _, value = line.partition(":")
-        told.setdefault(name.strip(), value.strip())
+    told = cpu_fields()
     if "model name" not in told:
         return platform.machine()
     return f"{told['model name']} (family {told['cpu family']}, model {told['model']})"

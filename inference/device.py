@@ -29,24 +29,29 @@ def has_fast_int8() -> bool:
 
 
 @cache
+def cpu_fields() -> dict[str, str]:
+    """What Linux's table says of the first processor, by name; nothing on other systems."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return {}
+    fields: dict[str, str] = {}
+    for line in lines:
+        name, _, value = line.partition(":")
+        fields.setdefault(name.strip(), value.strip())
+    return fields
+
+
 def processor() -> str:
     """The processor's name and instructions, as far as the system tells them."""
-    return f"{platform.machine()} {_field('model name')} {' '.join(sorted(_instructions()))}"
+    name = cpu_fields().get("model name", "")
+    return f"{platform.machine()} {name} {' '.join(sorted(_instructions()))}"
 
 
-@cache
-def _instructions() -> frozenset[str]:
-    return frozenset((_field("flags") or _field("Features")).split())
-
-
-def _field(name: str) -> str:
-    """A field of the first processor in Linux's table."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return ""
-    parts = (line.partition(":") for line in lines)
-    return next((value.strip() for key, _, value in parts if key.strip() == name), "")
+def _instructions() -> set[str]:
+    fields = cpu_fields()
+    # ARM calls them features.
+    return set((fields.get("flags") or fields.get("Features", "")).split())
 
 
 def _quota_cores() -> int | None:
