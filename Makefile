@@ -28,8 +28,10 @@ bench-check: $(VENV)/.serve
 	$(BIN)/python -m benchmarks.check $(FLAGS)
 
 # make train DATA=folder, with the files that training/README.md names; hours on two cores.
+# TEACHER=sentence-transformers/all-mpnet-base-v2 in place of the package's all-MiniLM-L6-v2 is better.
 train: $(VENV)/.train
-	$(BIN)/python -m training.encoder $(DATA) --output models/ko-mini
+	$(BIN)/python -m training.tune $(DATA) --base "$(TEACHER)" --output build/training/teacher
+	$(BIN)/python -m training.encoder $(DATA) --teacher build/training/teacher --output models/ko-mini
 	$(BIN)/python -m training.reader $(DATA) --encoder models/ko-mini --output models/ko-reader
 
 clean:

@@ -20,13 +20,15 @@ from inference.errors import NotFound
 from inference.reader_model import open_reader
 from inference.similarity import Vectors
 from inference.similarity import normalize as unit
-from training import average, encoder, evaluate, losses, reader, sources
+from training import average, encoder, evaluate, losses, reader, sources, tune
+from training.alignment import alignment, project
 from training.batches import Batches
 from training.cloze import cloze_questions
 from training.export import export_encoder
 from training.measures import measure, read_held_out
 from training.reader import ReaderInTraining
 from training.student import Student
+from training.teacher import Teacher, TeacherModel, open_teacher, universal_teacher
 from training.trainer import Plan, train
 from training.vocabulary import build_student, split_particles, train_tokenizer, wrap_tokenizer
 
@@ -39,12 +41,15 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small English sentence encoder."""
-    folder = tmp_path_factory.mktemp("teacher")
+    return _bert(tmp_path_factory.mktemp("teacher"), hidden_size=96)
+
+
+def _bert(folder: Path, *, hidden_size: int) -> Path:
     tokenizer = train_tokenizer(english_sentences(), 200)
     torch.manual_seed(0)
     config = BertConfig(
         vocab_size=tokenizer.get_vocab_size(),
-        hidden_size=96,
+        hidden_size=hidden_size,
         num_hidden_layers=2,
         num_attention_heads=4,
         intermediate_size=128,
@@ -56,7 +61,7 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _train_encoder(data: Path, teacher: Path, folder: Path, *more: str) -> Result:
-    arguments = [str(data), "--teacher", str(teacher), "--vocabulary", "400", "--steps", "14"]
+    arguments = [str(data), "--base", str(teacher), "--vocabulary", "400", "--steps", "14"]
     arguments += ["--rate", "2e-3"]
     paths = ["--output", str(folder / "model"), "--work", str(folder / "work")]
     return CliRunner().invoke(encoder.main, [*arguments, *paths, *more], catch_exceptions=False)
@@ -104,7 +109,79 @@ def test_every_lesson_is_taught(trained: Path) -> None:
         "alike",
         "answers",
         "paragraphs",
+        "korean",
+        "finding",
     } < taught
+
+
+def test_a_run_goes_on_from_a_model_and_learns_from_a_wider_teacher(
+    data: Path, trained: Path, tmp_path: Path
+) -> None:
+    wide = _bert(tmp_path / "wide", hidden_size=160)
+    more = ["--start", str(trained / "model"), "--teacher", str(wide)]
+    result = _train_encoder(data, wide, tmp_path, *more)
+    assert result.exit_code == 0, result.output
+    log = (tmp_path / "work/log.jsonl").read_text().splitlines()
+    losses_by_step = [json.loads(line)["distillation"] for line in log]
+    assert sum(losses_by_step[-3:]) < sum(losses_by_step[:3])
+    before, after = (Student.load(folder / "model") for folder in (trained, tmp_path))
+    assert after.bert.config.hidden_size == 96
+    assert not torch.equal(before.embeddings, after.embeddings)
+
+
+def test_a_tuned_teacher_scores_pairs_more_as_people_do(
+    data: Path, teacher: Path, tmp_path: Path
+) -> None:
+    where = ["--output", str(tmp_path / "tuned"), "--work", str(tmp_path / "work")]
+    arguments = [str(data), "--base", str(teacher), "--steps", "30", "--rate", "1e-3"]
+    result = CliRunner().invoke(tune.main, [*arguments, *where], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    log = (tmp_path / "work/log.jsonl").read_text().splitlines()
+    losses_by_step = [json.loads(line)["scores"] for line in log]
+    assert sum(losses_by_step[-5:]) < 0.5 * sum(losses_by_step[:5])
+    tuned, before = (Student.load(folder) for folder in (tmp_path / "tuned", teacher))
+    assert not torch.equal(tuned.embeddings, before.embeddings)
+    assert "sts_dev_spearman" in result.output
+    assert open_teacher(str(tmp_path / "tuned"), "cpu").embed(["A dog runs."]).shape == (1, 96)
+
+
+def test_what_a_teacher_says_is_kept(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def embed(texts: Sequence[str]) -> Vectors:
+        asked.extend(texts)
+        return unit(np.array([[len(text), 1] for text in texts], dtype=np.float32))
+
+    model = TeacherModel("lengths", 2, embed)
+    texts = ["하나", "열둘셋", "하나", "넷"]
+    first = Teacher(model, texts, tmp_path)(texts)
+    assert sorted(asked) == sorted(set(texts))
+    again = Teacher(model, texts, tmp_path)(texts)
+    assert sorted(asked) == sorted(set(texts))
+    assert torch.equal(first, again)
+    assert first[1].numpy() == pytest.approx(np.array([3, 1]) / np.sqrt(10), abs=1e-3)
+    Teacher(TeacherModel("other", 2, embed), texts, tmp_path)(["넷"])
+    assert asked[-1] == "넷"
+
+
+def test_the_universal_encoder_reads_korean() -> None:
+    texts = ["환불하고 싶어요.", "돈을 돌려받고 싶습니다.", "오늘은 비가 옵니다."]
+    vectors = universal_teacher().embed(texts)
+    assert vectors.shape == (3, 512)
+    cosines = vectors @ vectors.T
+    assert np.diag(cosines) == pytest.approx(1, abs=1e-3)
+    assert cosines[0, 1] > cosines[0, 2] + 0.2
+
+
+def test_narrow_vectors_keep_the_cosines_of_wide_ones_and_lie_near_the_others() -> None:
+    """The wide ones are others, rotated into more dimensions."""
+    draw = np.random.default_rng(0)
+    onto = unit(draw.standard_normal((200, 8)).astype(np.float32))
+    rotation = np.linalg.qr(draw.standard_normal((32, 8)))[0].astype(np.float32)
+    wide = onto @ rotation.T
+    through = alignment(wide, onto)
+    assert through.T @ through == pytest.approx(np.eye(8), abs=1e-5)
+    assert project(torch.from_numpy(wide), through).numpy() == pytest.approx(onto, abs=1e-5)
 
 
 def test_the_average_of_two_models_lies_between_them(
@@ -266,6 +343,8 @@ def test_losses_are_least_where_vectors_are_right() -> None:
     cosines = torch.tensor([0.1, 0.5, 0.9])
     assert losses.cosent(cosines, cosines) < losses.cosent(cosines, -cosines)
     assert losses.cosent(cosines, torch.ones(3)) == 0
+    assert losses.ranking(right, right @ right.T) == pytest.approx(0, abs=1e-6)
+    assert losses.ranking(wrong, right @ right.T) > 1
 
 
 def test_held_out_parts_are_not_trained_on(data: Path) -> None:

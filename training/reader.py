@@ -266,7 +266,13 @@ def lessons(
 )
 @click.option("--steps", default=1_600, show_default=True)
 @click.option("--rate", default=2e-4, show_default=True)
-@click.option("--everything", is_flag=True, help="Train on the held-out articles too.")
+@click.option(
+    "--held-out",
+    type=click.IntRange(min=1),
+    default=sources.HELD_OUT_ARTICLES,
+    show_default=True,
+    help="Articles at the end of KorQuAD that are measured and never trained on.",
+)
 @click.option("--device", default="cpu", show_default=True)
 def main(
     data: Path,
@@ -275,7 +281,7 @@ def main(
     work: Path,
     steps: int,
     rate: float,
-    everything: bool,
+    held_out: int,
     device: str,
 ) -> None:
     """Train the reader on the files in DATA and write it to a model folder."""
@@ -283,8 +289,8 @@ def main(
     reader = ReaderInTraining.load(encoder)
     split_particles(reader.tokenizer.backend_tokenizer)
     nn.Module.to(reader.model, device)
-    held_out = sources.read_articles(data, held_out=True)
-    articles = sources.read_articles(data, held_out=None if everything else False)
+    unseen = sources.read_articles(data, held_out=True, last=held_out)
+    articles = sources.read_articles(data, held_out=False, last=held_out)
     asked, made = lessons(reader, data, articles)
     size = 16
     asked_batches = Batches([len(example.ids) for example in asked], size, seed=1)
@@ -301,11 +307,11 @@ def main(
         return {"made": reader.loss([made[place] for place in batch])}
 
     def figures() -> dict[str, float]:
-        return ask_all(reader, held_out).figures
+        return ask_all(reader, unseen).figures
 
     plan = Plan(steps, rate, embedding_rate=2.0)
     train(reader.model, reader.embeddings, loss_of, plan, work, figures)
-    calibration = ask_all(reader, held_out).calibration
+    calibration = ask_all(reader, unseen).calibration
     export_reader(reader.model, reader.tokenizer, output, calibration)
 
 

@@ -20,7 +20,7 @@ _SOURCE_CAP = 5_000
 _LONGEST = 300
 
 # Of these parts a model is measured, so that it never trains on them.
-_HELD_OUT_ARTICLES = 20
+HELD_OUT_ARTICLES = 20
 _HELD_OUT_GROUPS = 100
 
 
@@ -108,13 +108,18 @@ def read_scored(folder: Path, part: str) -> list[Scored]:
 
 def read_scored_originals(folder: Path) -> list[Aligned]:
     """The sentences of KorSTS train, each with the English one that it translates."""
-    with (folder / "stsb-en-train.csv").open(encoding="utf-8", newline="") as file:
-        english = [row[:2] for row in csv.reader(file)]
-    korean = read_scored(folder, "train")
+    english, korean = read_scored_english(folder, "train"), read_scored(folder, "train")
     pairs: list[Aligned] = []
-    for (left, right), row in zip(english, korean, strict=True):
-        pairs += [Aligned(left, row.left, "KorSTS"), Aligned(right, row.right, "KorSTS")]
+    for original, row in zip(english, korean, strict=True):
+        pairs.append(Aligned(original.left, row.left, "KorSTS"))
+        pairs.append(Aligned(original.right, row.right, "KorSTS"))
     return pairs
+
+
+def read_scored_english(folder: Path, part: str) -> list[Scored]:
+    """What KorSTS translates: ``part`` is ``train`` or ``dev``."""
+    with (folder / f"stsb-en-{part}.csv").open(encoding="utf-8", newline="") as file:
+        return [Scored(row[0], row[1], float(row[2])) for row in csv.reader(file)]
 
 
 def read_triples(folder: Path) -> list[Triple]:
@@ -158,8 +163,10 @@ def read_chat(folder: Path) -> list[tuple[str, str]]:
         return [(row["Q"], row["A"]) for row in csv.DictReader(file)]
 
 
-def read_articles(folder: Path, *, held_out: bool | None = None) -> list[Article]:
-    """KorQuAD 1.0; the last articles are held out, ``None`` gives all."""
+def read_articles(
+    folder: Path, *, held_out: bool | None = None, last: int = HELD_OUT_ARTICLES
+) -> list[Article]:
+    """KorQuAD 1.0; the ``last`` articles are held out, ``None`` gives all."""
     data = json.loads((folder / "korquad-part.json").read_text(encoding="utf-8"))["data"]
     articles = [
         Article(
@@ -173,8 +180,18 @@ def read_articles(folder: Path, *, held_out: bool | None = None) -> list[Article
     ]
     if held_out is None:
         return articles
-    count = min(_HELD_OUT_ARTICLES, len(articles) // 2)
+    count = min(last, len(articles) // 2)
     return articles[-count:] if held_out else articles[:-count]
+
+
+def read_questions(folder: Path, *, held_out: bool) -> list[tuple[str, str]]:
+    """Questions of KorQuAD, each with the paragraph that answers it."""
+    return [
+        (question.text, text)
+        for article in read_articles(folder, held_out=held_out)
+        for text, asked in article.paragraphs
+        for question in asked
+    ]
 
 
 def mine_passages(pairs: list[Aligned]) -> list[Aligned]:
