@@ -41,8 +41,11 @@ _ALIGNED_TEXTS = 4_096
 # universal encoder: blended so, the two score better than either.
 _START_SHARE = 0.7
 
-# KorQuAD's questions among the many of documentation.
+# KorQuAD's questions are repeated among the many of documentation.
 _QUESTIONS_TIMES = 3
+
+# Passages of each source: the teacher reads them slowly.
+_PASSAGES = 40
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ def lessons(
         *sources.cap_sources(aligned, source_cap),
         *sources.read_words(folder),
         *sources.read_scored_originals(folder),
-        *sources.cap_sources(sources.mine_passages(aligned), cap=120),
+        *sources.cap_sources(sources.mine_passages(aligned), cap=_PASSAGES),
     ]
     english_vectors = _aligned(
         Teacher(teacher, [pair.english for pair in sentences], work), student
@@ -114,9 +117,9 @@ def lessons(
         Lesson("triples", 0.3, 12, 1, triples),
         Lesson("alike", 0.3, 8, 7, _Contrast(student, alike, 64)),
         Lesson("answers", 0.4, 4, 0, answers),
-        Lesson("paragraphs", 0.5, 8, 2, _Paragraphs(student, folder)),
+        Lesson("paragraphs", 0.5, 4, 2, _Paragraphs(student, folder)),
         Lesson("korean", 0.5, 4, 1, _Ranking(student, lone, tutors, 96)),
-        Lesson("finding", 0.5, 4, 3, _Ranking(student, found, tutors, 32)),
+        Lesson("finding", 0.5, 8, 6, _Ranking(student, found, tutors, 32)),
     ]
 
 
@@ -169,23 +172,38 @@ class _Scores:
         ).mean()
 
 
+class _Columns:
+    """Examples of one or more texts each, in batches of like length."""
+
+    def __init__(self, student: Student, examples: Sequence[Sequence[str]], size: int) -> None:
+        self._student = student
+        self._texts = [list(column) for column in zip(*examples, strict=True)]
+        self._ids = [student.tokenize(column, _PASSAGE_TOKENS) for column in self._texts]
+        lengths = [sum(map(len, row)) for row in zip(*self._ids, strict=True)]
+        self._batches = Batches(lengths, size, seed=3)
+
+    def texts(self, number: int) -> list[list[str]]:
+        """The texts of a batch, by column."""
+        return [[column[place] for place in self._batches[number]] for column in self._texts]
+
+    def vectors(self, number: int) -> list[torch.Tensor]:
+        """The student's vectors of the same.
+
+        Column by column: texts of unlike lengths (a question, its answer) waste no padding on each
+        other.
+        """
+        batch = self._batches[number]
+        return [self._student([column[place] for place in batch]) for column in self._ids]
+
+
 class _Contrast:
     """The first text of each example should find the second, and not the third if there is one."""
 
     def __init__(self, student: Student, examples: Sequence[Sequence[str]], size: int) -> None:
-        self._student = student
-        columns = [list(column) for column in zip(*examples, strict=True)]
-        self._ids = [student.tokenize(column, _PASSAGE_TOKENS) for column in columns]
-        lengths = [sum(map(len, row)) for row in zip(*self._ids, strict=True)]
-        self._batches = Batches(lengths, size, seed=3)
+        self._columns = _Columns(student, examples, size)
 
     def __call__(self, number: int) -> torch.Tensor:
-        batch = self._batches[number]
-        # Texts of unlike lengths (a question, its answer) waste no padding on each other.
-        columns = [
-            losses.cut(self._student([column[place] for place in batch]), _DIMS)
-            for column in self._ids
-        ]
+        columns = [losses.cut(vectors, _DIMS) for vectors in self._columns.vectors(number)]
         return torch.stack([losses.contrast(*parts) for parts in zip(*columns, strict=True)]).mean()
 
 
@@ -199,19 +217,12 @@ class _Ranking:
         teachers: Sequence[tuple[Teacher, float]],
         size: int,
     ) -> None:
-        self._student = student
+        self._columns = _Columns(student, examples, size)
         self._teachers = teachers
-        self._columns = [list(column) for column in zip(*examples, strict=True)]
-        self._ids = [student.tokenize(column, _PASSAGE_TOKENS) for column in self._columns]
-        lengths = [sum(map(len, row)) for row in zip(*self._ids, strict=True)]
-        self._batches = Batches(lengths, size, seed=4)
 
     def __call__(self, number: int) -> torch.Tensor:
-        batch = self._batches[number]
-        found = torch.cat(
-            [self._student([column[place] for place in batch]) for column in self._ids]
-        )
-        texts = [column[place] for column in self._columns for place in batch]
+        found = torch.cat(self._columns.vectors(number))
+        texts = list(chain.from_iterable(self._columns.texts(number)))
         vectors = [(teacher(texts).to(found.device), share) for teacher, share in self._teachers]
         wanted = torch.stack([share * (each @ each.T) for each, share in vectors]).sum(dim=0)
         parts = losses.cut(found, _DIMS)
