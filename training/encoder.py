@@ -15,6 +15,7 @@ from training.alignment import alignment, project
 from training.batches import Batches
 from training.export import export_encoder
 from training.measures import HeldOut, held_out_answers, measure, read_held_out
+from training.options import run_options
 from training.sources import Aligned
 from training.student import Student
 from training.teacher import (
@@ -300,17 +301,7 @@ def _new_student(folder: Path, base: str, vocabulary: int) -> Student:
 
 
 @click.command()
-@click.argument("data", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option(
-    "--output", type=click.Path(path_type=Path), default=Path("models/ko-mini"), show_default=True
-)
-@click.option(
-    "--work",
-    type=click.Path(path_type=Path),
-    default=Path("build/training/encoder"),
-    show_default=True,
-    help="Folder of the checkpoint, from which an interrupted run goes on.",
-)
+@run_options(output="models/ko-mini", work="build/training/encoder", steps=5_400, rate=2e-4)
 @click.option(
     "--base",
     default="",
@@ -326,11 +317,8 @@ def _new_student(folder: Path, base: str, vocabulary: int) -> Student:
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Model folder to train on, in place of a new vocabulary on the base's layers.",
 )
-@click.option("--steps", default=5_400, show_default=True)
-@click.option("--rate", default=2e-4, show_default=True)
 @click.option("--vocabulary", default=24_000, show_default=True, help="Word pieces.")
 @click.option("--source-cap", default=5_000, show_default=True, help="Sentences of each source.")
-@click.option("--device", default="cpu", show_default=True)
 def main(
     data: Path,
     output: Path,

@@ -22,6 +22,7 @@ from training import sources
 from training.batches import Batches
 from training.cloze import cloze_questions
 from training.export import export_reader
+from training.options import run_options
 from training.sources import Article, Question
 from training.squad import exact_match, f1
 from training.trainer import Plan, train
@@ -243,7 +244,7 @@ def lessons(
 
 
 @click.command()
-@click.argument("data", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@run_options(output="models/ko-reader", work="build/training/reader", steps=1_600, rate=2e-4)
 @click.option(
     "--encoder",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -252,28 +253,12 @@ def lessons(
     help="Bi-encoder whose layers the reader starts from.",
 )
 @click.option(
-    "--output",
-    type=click.Path(path_type=Path),
-    default=Path("models/ko-reader"),
-    show_default=True,
-)
-@click.option(
-    "--work",
-    type=click.Path(path_type=Path),
-    default=Path("build/training/reader"),
-    show_default=True,
-    help="Folder of the checkpoint, from which an interrupted run goes on.",
-)
-@click.option("--steps", default=1_600, show_default=True)
-@click.option("--rate", default=2e-4, show_default=True)
-@click.option(
     "--held-out",
     type=click.IntRange(min=1),
     default=sources.HELD_OUT_ARTICLES,
     show_default=True,
     help="Articles at the end of KorQuAD that are measured and never trained on.",
 )
-@click.option("--device", default="cpu", show_default=True)
 def main(
     data: Path,
     encoder: Path,

@@ -17,6 +17,7 @@ from inference.similarity import cosine
 from training import losses, sources
 from training.average import average
 from training.batches import Batches
+from training.options import run_options
 from training.student import Student
 from training.teacher import default_teacher
 from training.trainer import Plan, train
@@ -61,28 +62,13 @@ def _measure(student: Student, data: Path) -> dict[str, float]:
 
 
 @click.command()
-@click.argument("data", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@run_options(output="build/training/teacher", work="build/training/tune", steps=360, rate=2e-5)
 @click.option(
     "--base",
     default="",
     help="English sentence encoder, folder or hub id. Default: all-MiniLM-L6-v2 from its package.",
 )
-@click.option(
-    "--output",
-    type=click.Path(path_type=Path),
-    default=Path("build/training/teacher"),
-    show_default=True,
-)
-@click.option(
-    "--work",
-    type=click.Path(path_type=Path),
-    default=Path("build/training/tune"),
-    show_default=True,
-)
 @click.option("--share", default=0.7, show_default=True, help="Of the tuned weights in the mean.")
-@click.option("--steps", default=360, show_default=True)
-@click.option("--rate", default=2e-5, show_default=True)
-@click.option("--device", default="cpu", show_default=True)
 def main(
     data: Path,
     base: str,

@@ -1,0 +1,40 @@
+"""What the command lines of all trainings have in common."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+Command = Callable[..., Any]
+
+
+def run_options(*, output: str, work: str, steps: int, rate: float) -> Callable[[Command], Command]:
+    """Adds DATA, ``--output``, ``--work``, ``--steps``, ``--rate`` and ``--device``.
+
+    Args:
+        output, work, steps, rate: defaults, which the help shows.
+    """
+    options = [
+        click.argument("data", type=click.Path(exists=True, file_okay=False, path_type=Path)),
+        click.option(
+            "--output", type=click.Path(path_type=Path), default=Path(output), show_default=True
+        ),
+        click.option(
+            "--work",
+            type=click.Path(path_type=Path),
+            default=Path(work),
+            show_default=True,
+            help="Folder of the checkpoint, from which an interrupted run goes on.",
+        ),
+        click.option("--steps", default=steps, show_default=True),
+        click.option("--rate", default=rate, show_default=True),
+        click.option("--device", default="cpu", show_default=True),
+    ]
+
+    def decorate(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
