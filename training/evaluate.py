@@ -15,6 +15,7 @@ from inference.encoders.base import Encoder
 from inference.model import open_model
 from training import sources
 from training.measures import HeldOut, cosines_of, embed_with, measure, read_held_out
+from training.options import held_out_option
 from training.plot import plot_scores
 from training.reader import ReaderInTraining, ask_all
 
@@ -30,6 +31,7 @@ _SPEED_TEXTS = 1_024
     required=True,
     help="Folder of the data; only its held-out parts are read.",
 )
+@held_out_option
 @click.option("--device", default="auto", show_default=True)
 @click.option("--precision", default="fp32", show_default=True)
 @click.option(
@@ -37,7 +39,9 @@ _SPEED_TEXTS = 1_024
     type=click.Path(dir_okay=False, path_type=Path),
     help="Picture with the scores' histograms and their reliability; needs matplotlib.",
 )
-def main(model: str, data: Path, device: str, precision: str, plot: Path | None) -> None:
+def main(
+    model: str, data: Path, held_out: int, device: str, precision: str, plot: Path | None
+) -> None:
     """Print a table of figures of MODEL, a folder, an embedded model's name or a hub id."""
     if plot:
         check_plot()
@@ -46,25 +50,26 @@ def main(model: str, data: Path, device: str, precision: str, plot: Path | None)
     click.echo(f"Model: {checkpoint.name}, {_megabytes(checkpoint.path):.1f} MB")
     if _is_reader(checkpoint):
         reader = ReaderInTraining.load(checkpoint.transformer_path)
-        _table({"": ask_all(reader, sources.read_articles(data, held_out=True)).figures})
+        articles = sources.read_articles(data, held_out=True, last=held_out)
+        _table({"": ask_all(reader, articles).figures})
         return
     encoder = load_encoder(opened, device=device, precision=precision)
-    held_out = read_held_out(data)
+    parts = read_held_out(data)
     # Every column cuts the same vectors.
     known = cache(lambda texts: embed_with(encoder, texts))
     columns = {
         str(dimensions or encoder.dim): measure(
-            lambda texts: known(tuple(texts)), held_out, dimensions
+            lambda texts: known(tuple(texts)), parts, dimensions
         )
         for dimensions in _DIMENSIONS
         if dimensions is None or dimensions < encoder.dim
     }
     _table(columns)
-    speed = _speed(encoder, held_out)
+    speed = _speed(encoder, parts)
     click.echo(f"Sentences a second ({encoder.device}, {encoder.precision}): {speed:.0f}")
     if plot:
-        cosines = cosines_of(lambda texts: known(tuple(texts)), held_out.scored)
-        plot_scores(plot, cosines, np.array([pair.score for pair in held_out.scored]))
+        cosines = cosines_of(lambda texts: known(tuple(texts)), parts.scored)
+        plot_scores(plot, cosines, np.array([pair.score for pair in parts.scored]))
 
 
 def _speed(encoder: Encoder, held_out: HeldOut) -> float:

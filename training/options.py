@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from training.sources import HELD_OUT_ARTICLES
+
 Command = Callable[..., Any]
 
 
@@ -38,3 +40,12 @@ def run_options(*, output: str, work: str, steps: int, rate: float) -> Callable[
         return command
 
     return decorate
+
+
+held_out_option = click.option(
+    "--held-out",
+    type=click.IntRange(min=1),
+    default=HELD_OUT_ARTICLES,
+    show_default=True,
+    help="Articles at the end of KorQuAD that a reader never trains on and is measured on.",
+)

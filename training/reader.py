@@ -22,7 +22,7 @@ from training import sources
 from training.batches import Batches
 from training.cloze import cloze_questions
 from training.export import export_reader
-from training.options import run_options
+from training.options import held_out_option, run_options
 from training.sources import Article, Question
 from training.squad import exact_match, f1
 from training.trainer import Plan, train
@@ -252,13 +252,7 @@ def lessons(
     show_default=True,
     help="Bi-encoder whose layers the reader starts from.",
 )
-@click.option(
-    "--held-out",
-    type=click.IntRange(min=1),
-    default=sources.HELD_OUT_ARTICLES,
-    show_default=True,
-    help="Articles at the end of KorQuAD that are measured and never trained on.",
-)
+@held_out_option
 def main(
     data: Path,
     encoder: Path,
