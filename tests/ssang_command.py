@@ -1,6 +1,7 @@
 """The command line as users run it."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,18 @@ def environment(model: Path | None = None) -> dict[str, str]:
     # A model that is made for one test is not worth compiling.
     chosen = {"SSANG_MODEL": str(model), "SSANG_PRECISION": "fp32"} if model else {}
     return given | chosen
+
+
+def start(*arguments: object, model: Path) -> subprocess.Popen[str]:
+    """Starts a command that Ctrl-C stops, also where the tests themselves run in the background."""
+    return subprocess.Popen(
+        [*SSANG, *map(str, arguments)],
+        env=environment(model),
+        stderr=subprocess.PIPE,
+        text=True,
+        # What a shell starts in the background ignores Ctrl-C, and so would its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
 
 
 def ssang(*arguments: object, model: Path | None = None, stdin: str | None = None) -> Completed:

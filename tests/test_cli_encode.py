@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow.parquet as parquet
 import pytest
 from running_service import wait_until
-from ssang_command import SSANG, environment, refusal, ssang
+from ssang_command import SSANG, environment, refusal, ssang, start
 from tiny_model import SENTENCES, WIDTH, save_bert
 
 from inference.encoding_run import PART_TEXTS, EncodingRun
@@ -51,12 +51,7 @@ def whole(model: Path, texts: Path) -> bytes:
 
 def _start(texts: Path, output: Path, model: Path) -> subprocess.Popen[str]:
     """A run of which some parts are finished."""
-    process = subprocess.Popen(
-        [*SSANG, "encode", str(texts), "-o", str(output)],
-        env=environment(model),
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = start("encode", texts, "-o", output, model=model)
     wait_until(lambda: _parts(output) >= 2)
     return process
 

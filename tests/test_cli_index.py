@@ -2,19 +2,17 @@
 
 import json
 import signal
-import subprocess
 from pathlib import Path
 
 import pytest
 from running_service import wait_until
 from ssang_command import (
-    SSANG,
     Completed,
-    environment,
     refusal,
     refusal_here,
     ssang,
     ssang_here,
+    start,
 )
 from tiny_model import SENTENCES, save_bert
 
@@ -195,12 +193,7 @@ def test_ctrl_c_keeps_what_is_in_and_says_how_to_go_on(model: Path, tmp_path: Pa
     path, data = tmp_path / "many.csv", tmp_path / "data"
     rows = (f"{number} {SENTENCES[number % 5]}\n" for number in range(20_000))
     path.write_text("text\n" + "".join(rows).replace(",", " "), encoding="utf-8")
-    process = subprocess.Popen(
-        [*SSANG, "index", "many", str(path), "--data-dir", str(data)],
-        env=environment(model),
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = start("index", "many", path, "--data-dir", data, model=model)
     database = data / "collections" / "many" / "documents.sqlite"
     wait_until(lambda: database.exists() and _info(data, "many").documents > 0)
     process.send_signal(signal.SIGINT)
