@@ -13,6 +13,7 @@ from inference.checkpoint import open_checkpoint
 from training import losses, sources
 from training.alignment import alignment, project
 from training.batches import Batches
+from training.columns import Columns
 from training.export import export_encoder
 from training.measures import HeldOut, held_out_answers, measure, read_held_out
 from training.options import run_options
@@ -155,53 +156,26 @@ class _Scores:
     """Pairs should come in the order in which people scored them."""
 
     def __init__(self, student: Student, pairs: Sequence[sources.Scored]) -> None:
-        self._student = student
-        self._left = student.tokenize([pair.left for pair in pairs], _SENTENCE_TOKENS)
-        self._right = student.tokenize([pair.right for pair in pairs], _SENTENCE_TOKENS)
+        sides = [(pair.left, pair.right) for pair in pairs]
+        self._columns = Columns(student, sides, 48, tokens=_SENTENCE_TOKENS, seed=2)
         self._labels = torch.tensor([pair.score for pair in pairs])
-        lengths = [len(ids) for ids in self._left]
-        self._batches = Batches(lengths, 48, seed=2)
 
     def __call__(self, number: int) -> torch.Tensor:
-        batch = self._batches[number]
-        ids = [self._left[place] for place in batch] + [self._right[place] for place in batch]
-        parts = losses.cut(self._student(ids), _DIMS)
-        labels = self._labels[batch].to(parts[0].device)
-        count = len(batch)
+        sides = [losses.cut(side, _DIMS) for side in self._columns.vectors(number)]
+        labels = self._labels[self._columns.places(number)].to(sides[0][0].device)
         return torch.stack(
-            [losses.cosent((part[:count] * part[count:]).sum(dim=1), labels) for part in parts]
+            [
+                losses.cosent((left * right).sum(dim=1), labels)
+                for left, right in zip(*sides, strict=True)
+            ]
         ).mean()
-
-
-class _Columns:
-    """Examples of one or more texts each, in batches of like length."""
-
-    def __init__(self, student: Student, examples: Sequence[Sequence[str]], size: int) -> None:
-        self._student = student
-        self._texts = [list(column) for column in zip(*examples, strict=True)]
-        self._ids = [student.tokenize(column, _PASSAGE_TOKENS) for column in self._texts]
-        lengths = [sum(map(len, row)) for row in zip(*self._ids, strict=True)]
-        self._batches = Batches(lengths, size, seed=3)
-
-    def texts(self, number: int) -> list[list[str]]:
-        """The texts of a batch, by column."""
-        return [[column[place] for place in self._batches[number]] for column in self._texts]
-
-    def vectors(self, number: int) -> list[torch.Tensor]:
-        """The student's vectors of the same.
-
-        Column by column: texts of unlike lengths (a question, its answer) waste no padding on each
-        other.
-        """
-        batch = self._batches[number]
-        return [self._student([column[place] for place in batch]) for column in self._ids]
 
 
 class _Contrast:
     """The first text of each example should find the second, and not the third if there is one."""
 
     def __init__(self, student: Student, examples: Sequence[Sequence[str]], size: int) -> None:
-        self._columns = _Columns(student, examples, size)
+        self._columns = Columns(student, examples, size, tokens=_PASSAGE_TOKENS, seed=3)
 
     def __call__(self, number: int) -> torch.Tensor:
         columns = [losses.cut(vectors, _DIMS) for vectors in self._columns.vectors(number)]
@@ -218,7 +192,7 @@ class _Ranking:
         teachers: Sequence[tuple[Teacher, float]],
         size: int,
     ) -> None:
-        self._columns = _Columns(student, examples, size)
+        self._columns = Columns(student, examples, size, tokens=_PASSAGE_TOKENS, seed=3)
         self._teachers = teachers
 
     def __call__(self, number: int) -> torch.Tensor:
@@ -318,7 +292,9 @@ def _new_student(folder: Path, base: str, vocabulary: int) -> Student:
     help="Model folder to train on, in place of a new vocabulary on the base's layers.",
 )
 @click.option("--vocabulary", default=24_000, show_default=True, help="Word pieces.")
-@click.option("--source-cap", default=5_000, show_default=True, help="Sentences of each source.")
+@click.option(
+    "--source-cap", default=sources.SOURCE_CAP, show_default=True, help="Sentences of each source."
+)
 def main(
     data: Path,
     output: Path,
@@ -337,12 +313,8 @@ def main(
     torch.manual_seed(0)
     student = Student.load(start) if start else _new_student(data, base, vocabulary)
     student.to(device)
-    korean = [(universal_teacher(), 1.0)]
-    if start:
-        korean = [
-            (universal_teacher(), 1 - _START_SHARE),
-            (open_teacher(str(start), device), _START_SHARE),
-        ]
+    own = [(open_teacher(str(start), device), _START_SHARE)] if start else []
+    korean = [(universal_teacher(), 1 - sum(share for _, share in own)), *own]
     curriculum = lessons(
         student, data, open_teacher(teacher or base, device), korean, work, source_cap
     )

@@ -42,23 +42,18 @@ class HeldOut:
 
 def read_held_out(folder: Path) -> HeldOut:
     """Reads the held-out parts of a data folder."""
-    questions: list[str] = []
-    places: list[int] = []
     paragraphs = [
         text for article in sources.read_articles(folder) for text, _ in article.paragraphs
     ]
     index = {text: place for place, text in enumerate(paragraphs)}
-    for article in sources.read_articles(folder, held_out=True):
-        for text, asked in article.paragraphs:
-            questions += [question.text for question in asked]
-            places += [index[text]] * len(asked)
+    questions = sources.read_questions(folder, held_out=True)
     answered = held_out_answers(sources.mine_headed(sources.read_aligned(folder)))
     return HeldOut(
         scored=sources.read_scored(folder, "dev"),
         paraphrases=sources.read_paraphrases(folder, held_out=True),
-        questions=questions,
+        questions=[question for question, _ in questions],
         paragraphs=paragraphs,
-        places=places,
+        places=[index[paragraph] for _, paragraph in questions],
         asked=[head.korean for head, _ in answered],
         answers=[body.korean for _, body in answered],
     )

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 # Documentation and marketing text repeats itself: beyond so many rows a source teaches little.
-_SOURCE_CAP = 5_000
+SOURCE_CAP = 5_000
 
 _LONGEST = 300
 
@@ -80,7 +80,7 @@ def read_words(folder: Path) -> list[Aligned]:
         return [Aligned(*row[:3]) for row in rows if len(row) >= 3 and _is_translated(*row[:2])]
 
 
-def cap_sources(pairs: Iterable[Aligned], cap: int = _SOURCE_CAP) -> list[Aligned]:
+def cap_sources(pairs: Iterable[Aligned], cap: int = SOURCE_CAP) -> list[Aligned]:
     """At most ``cap`` different pairs of each source, spread evenly over it."""
     by_source: dict[str, dict[str, Aligned]] = defaultdict(dict)
     for pair in pairs:

@@ -5,6 +5,7 @@ then tells of every sentence that has a translation.
 """
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -13,10 +14,10 @@ import torch.nn.functional as F
 from scipy.stats import spearmanr
 
 from inference.checkpoint import open_checkpoint
-from inference.similarity import cosine
 from training import losses, sources
 from training.average import average
-from training.batches import Batches
+from training.columns import Columns
+from training.measures import cosines_of
 from training.options import run_options
 from training.student import Student
 from training.teacher import default_teacher
@@ -33,31 +34,26 @@ def tune(student: Student, data: Path, work: Path, plan: Plan) -> None:
     The English originals of KorSTS train are what it reads; their dev part is only measured.
     """
     pairs = sources.read_scored_english(data, "train")
-    left = student.tokenize([pair.left for pair in pairs], _TOKENS)
-    right = student.tokenize([pair.right for pair in pairs], _TOKENS)
+    sides = [(pair.left, pair.right) for pair in pairs]
+    columns = Columns(student, sides, _BATCH, tokens=_TOKENS, seed=7)
     labels = torch.tensor(
         [pair.score / _HIGHEST for pair in pairs], device=student.embeddings.device
     )
-    batches = Batches(
-        [len(one) + len(two) for one, two in zip(left, right, strict=True)], _BATCH, 7
-    )
+    unseen = sources.read_scored_english(data, "dev")
 
     def loss_of(step: int) -> dict[str, torch.Tensor]:
-        batch = batches[step]
-        found = student([side[place] for side in (left, right) for place in batch])
-        cosines = (found[: len(batch)] * found[len(batch) :]).sum(dim=1)
+        left, right = columns.vectors(step)
+        cosines, wanted = (left * right).sum(dim=1), labels[columns.places(step)]
         return {
-            "order": 0.5 * losses.cosent(cosines, labels[batch]),
-            "scores": 5 * F.mse_loss(cosines, labels[batch]),
+            "order": 0.5 * losses.cosent(cosines, wanted),
+            "scores": 5 * F.mse_loss(cosines, wanted),
         }
 
-    train(student, student.embeddings, loss_of, plan, work, lambda: _measure(student, data))
+    train(student, student.embeddings, loss_of, plan, work, lambda: _measure(student, unseen))
 
 
-def _measure(student: Student, data: Path) -> dict[str, float]:
-    pairs = sources.read_scored_english(data, "dev")
-    left, right = (student.embed(side) for side in zip(*[pair[:2] for pair in pairs], strict=True))
-    found = spearmanr(cosine(left, right), [pair.score for pair in pairs])
+def _measure(student: Student, pairs: Sequence[sources.Scored]) -> dict[str, float]:
+    found = spearmanr(cosines_of(student.embed, pairs), [pair.score for pair in pairs])
     return {"sts_dev_spearman": float(found.statistic)}
 
 
@@ -84,11 +80,10 @@ def main(
     torch.manual_seed(0)
     student = Student.load(checkpoint.transformer_path).to(device)
     tune(student, data, work, Plan(steps, rate, embedding_rate=1.0, measure_every=90))
-    tuned = Student.load(checkpoint.transformer_path)
-    average(tuned, student.cpu(), share)
+    average(student, Student.load(checkpoint.transformer_path).to(device), 1 - share)
     shutil.copytree(checkpoint.path, output, dirs_exist_ok=True)
-    tuned.bert.save_pretrained(output)
-    click.echo(_measure(tuned.eval(), data))
+    student.bert.save_pretrained(output / checkpoint.transformer_path.relative_to(checkpoint.path))
+    click.echo(_measure(student, sources.read_scored_english(data, "dev")))
 
 
 if __name__ == "__main__":
