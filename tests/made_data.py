@@ -19,11 +19,6 @@ _ALL = [
 ]
 
 
-def english_sentences() -> list[str]:
-    """Text enough for a small English vocabulary."""
-    return [english for english, _ in _ALL]
-
-
 def write_data(folder: Path) -> Path:
     """Writes every file that the recipe reads."""
     folder.mkdir()

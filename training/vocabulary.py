@@ -1,27 +1,40 @@
-"""The student before training: a Korean vocabulary on an English transformer.
+"""The vocabulary: of a large multilingual one, the pieces that the text at hand is made of.
 
-The layers are the teacher's. Only the word pieces are new, and each starts as a mean of the
-English ones that it stands beside in aligned sentences, so that the student reads Korean a little
-before it has seen a single step.
+Nine tenths of the weights of a small multilingual encoder are embeddings of pieces that neither
+Korean nor English text ever uses. Without them the rest works as before.
 """
 
+import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
-from scipy.sparse import csr_array
-from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
-from tokenizers.trainers import WordPieceTrainer
+from tokenizers import (
+    Regex,
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+)
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
-from training.sources import Aligned
+SPECIALS = ("<pad>", "<unk>", "<s>", "</s>")
 
-SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-
+_MASK = "<mask>"
 _POSITIONS = 512
-_NEIGHBOURS = 3
+_SPACE = "▁"
+
+# Latin, signs, the letters and syllables of Hangul, full-width signs.
+_BLOCKS = (
+    ("", "\u024f"),
+    ("\u2000", "\u21ff"),
+    ("\u3000", "\u303f"),
+    ("\u3131", "\u318e"),
+    ("\uac00", "\ud7a3"),
+    ("\uff00", "\uffef"),
+)
 
 # Particles, forms of the copula and the like, which follow a noun without a space.
 _PARTICLES = (
@@ -50,34 +63,76 @@ _PARTICLES = (
 )
 
 
-def train_tokenizer(texts: Iterable[str], size: int) -> Tokenizer:
-    """WordPiece over Korean and lower-cased English: NFC, Hangul syllables kept whole."""
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    tokenizer.normalizer = normalizer()
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.decoder = decoders.WordPiece()
-    trainer = WordPieceTrainer(
-        vocab_size=size,
-        min_frequency=2,
-        limit_alphabet=4_000,
-        special_tokens=list(SPECIALS),
-        show_progress=False,
+def normalizer() -> normalizers.Normalizer:
+    """What happens to a text before it is cut into pieces: NFC, lower case, single spaces."""
+    cleaned = normalizers.BertNormalizer(
+        strip_accents=False, lowercase=True, handle_chinese_chars=False
     )
-    tokenizer.train_from_iterator(texts, trainer)
-    ids = {token: tokenizer.token_to_id(token) for token in SPECIALS}
+    return normalizers.Sequence(
+        [normalizers.NFC(), cleaned, normalizers.Replace(Regex(" {2,}"), " ")]
+    )
+
+
+def unigram(pieces: Sequence[tuple[str, float]]) -> Tokenizer:
+    """A tokenizer of pieces and their log-probabilities, the special ones before all others.
+
+    (T. Kudo, Subword regularization, ACL 2018.)
+    """
+    vocabulary = [*((special, 0.0) for special in SPECIALS), *pieces, (_MASK, 0.0)]
+    tokenizer = Tokenizer(models.Unigram(vocabulary, unk_id=SPECIALS.index("<unk>")))
+    tokenizer.normalizer = normalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.decoder = decoders.Metaspace()
     tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]",
-        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
-        special_tokens=[("[CLS]", ids["[CLS]"]), ("[SEP]", ids["[SEP]"])],
+        single="<s> $A </s>",
+        pair="<s> $A </s> $B:1 </s>:1",
+        special_tokens=[(special, SPECIALS.index(special)) for special in ("<s>", "</s>")],
     )
     return tokenizer
 
 
-def normalizer() -> normalizers.Normalizer:
-    """What happens to a text before it is cut into words."""
-    return normalizers.Sequence(
-        [normalizers.NFC(), normalizers.BertNormalizer(strip_accents=False, lowercase=True)]
-    )
+def trim(
+    bert: BertModel, tokenizer: Tokenizer, texts: Iterable[str], size: int
+) -> tuple[BertModel, Tokenizer]:
+    """The same transformer with the pieces of which texts are made, and a tokenizer of them.
+
+    Pieces of Hangul alone and single characters of the Korean and Latin blocks are kept in any
+    case, so that no word is unknown; of the others the most frequent ones, up to ``size`` in all.
+
+    Args:
+        bert: row i of its word embeddings belongs to piece i of the tokenizer.
+        tokenizer: a Unigram model of pieces that mark a space with U+2581.
+        texts: sentences, in the languages that the model is to read.
+        size: pieces at most, if those to keep in any case are not more.
+
+    Raises:
+        ValueError: the tokenizer is of another kind.
+    """
+    model = json.loads(tokenizer.to_str())["model"]
+    if model["type"] != "Unigram":
+        raise ValueError(f"Only a Unigram vocabulary can be trimmed, not {model['type']}.")
+    pieces = [(piece, score) for piece, score in model["vocab"]]
+    whole = Tokenizer(models.Unigram(pieces, unk_id=model["unk_id"]))
+    whole.normalizer = normalizer()
+    whole.pre_tokenizer = pre_tokenizers.Metaspace()
+    counts: Counter[int] = Counter()
+    for encoding in whole.encode_batch_fast(list(texts), add_special_tokens=False):
+        counts.update(encoding.ids)
+    special = {number for number, (piece, _) in enumerate(pieces) if piece in (*SPECIALS, _MASK)}
+    kept = {number for number, (piece, _) in enumerate(pieces) if _is_basic(piece)} - special
+    room = size - len(kept) - len(SPECIALS) - 1
+    others = [number for number, _ in counts.most_common() if number not in kept | special]
+    kept.update(others[: max(0, room)])
+    places = {piece: number for number, (piece, _) in enumerate(pieces)}
+    ends = [places[piece] for piece in (*SPECIALS, _MASK)]
+    rows = [*ends[:-1], *sorted(kept), ends[-1]]
+    config = bert.config.to_dict() | {"vocab_size": len(rows), "pad_token_id": 0}
+    trimmed = BertModel(BertConfig(**config), add_pooling_layer=False)
+    words = "embeddings.word_embeddings.weight"
+    state = dict(bert.state_dict())
+    state[words] = state[words][torch.tensor(rows)]
+    trimmed.load_state_dict(state)
+    return trimmed, unigram([pieces[number] for number in sorted(kept)])
 
 
 def split_particles(tokenizer: Tokenizer) -> None:
@@ -90,7 +145,8 @@ def split_particles(tokenizer: Tokenizer) -> None:
     endings = "|".join(sorted(_PARTICLES, key=len, reverse=True))
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.BertPreTokenizer(),
+            tokenizer.pre_tokenizer,
+            pre_tokenizers.Punctuation(),
             pre_tokenizers.Split(Regex(f"(?<=.)(?:{endings})$"), "isolated"),
         ]
     )
@@ -101,78 +157,16 @@ def wrap_tokenizer(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=tokenizer,
         model_max_length=_POSITIONS,
-        unk_token="[UNK]",
-        cls_token="[CLS]",
-        sep_token="[SEP]",
-        pad_token="[PAD]",
-        mask_token="[MASK]",
+        unk_token="<unk>",
+        cls_token="<s>",
+        sep_token="</s>",
+        pad_token="<pad>",
+        mask_token=_MASK,
     )
 
 
-def build_student(
-    teacher: BertModel, teacher_tokenizer: Tokenizer, tokenizer: Tokenizer, pairs: Sequence[Aligned]
-) -> BertModel:
-    """The teacher with another vocabulary.
-
-    A piece that both vocabularies have keeps its vector. Any other one becomes the mean of the
-    English pieces with the highest Dice coefficients over ``pairs`` - 2 n(a, b) / (n(a) + n(b)),
-    n counting sentences (L. R. Dice, Measures of the amount of ecologic association between
-    species, Ecology 26, 1945) - weighted by them. What never occurs gets the mean of all.
-    """
-    config = BertConfig(**_kept(teacher.config.to_dict()), vocab_size=tokenizer.get_vocab_size())
-    student = BertModel(config)
-    state = {
-        name: value
-        for name, value in teacher.state_dict().items()
-        if name != "embeddings.word_embeddings.weight"
-    }
-    student.load_state_dict(state, strict=False)
-    old = teacher.embeddings.word_embeddings.weight.detach().float().numpy()
-    new = _aligned_embeddings(old, teacher_tokenizer, tokenizer, pairs)
-    student.embeddings.word_embeddings.weight.data = torch.from_numpy(new)
-    return student
-
-
-def _kept(config: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in config.items() if name != "vocab_size"}
-
-
-def _aligned_embeddings(
-    old: npt.NDArray[np.float32],
-    teacher_tokenizer: Tokenizer,
-    tokenizer: Tokenizer,
-    pairs: Sequence[Aligned],
-) -> npt.NDArray[np.float32]:
-    known = teacher_tokenizer.get_vocab()
-    count = tokenizer.get_vocab_size()
-    english = _occurrences([pair.english for pair in pairs], teacher_tokenizer, len(old))
-    korean = _occurrences([pair.korean for pair in pairs], tokenizer, count)
-    together = csr_array(korean.T @ english)
-    totals = english.sum(axis=0)
-    own = korean.sum(axis=0)
-    new = np.tile(old.mean(axis=0), (count, 1)).astype(np.float32)
-    for token, place in tokenizer.get_vocab().items():
-        if token in known:
-            new[place] = old[known[token]]
-            continue
-        row = slice(together.indptr[place], together.indptr[place + 1])
-        if row.start == row.stop:
-            continue
-        columns = together.indices[row]
-        dice = 2 * together.data[row] / (own[place] + totals[columns])
-        best = np.argsort(-dice, kind="stable")[:_NEIGHBOURS]
-        new[place] = dice[best] @ old[columns[best]] / dice[best].sum()
-    return new
-
-
-def _occurrences(texts: Sequence[str], tokenizer: Tokenizer, width: int) -> csr_array:
-    """Which sentence holds which piece: 0 or 1 of shape (texts, width)."""
-    rows = [sorted(set(encoding.ids)) for encoding in _encode(texts, tokenizer)]
-    starts = np.cumsum([0, *(len(row) for row in rows)])
-    columns = np.concatenate([np.asarray(row, dtype=np.int64) for row in rows])
-    return csr_array((np.ones(len(columns), np.float32), columns, starts), (len(rows), width))
-
-
-def _encode(texts: Sequence[str], tokenizer: Tokenizer) -> list[Any]:
-    encodings: list[Any] = tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
-    return encodings
+def _is_basic(piece: str) -> bool:
+    text = piece.removeprefix(_SPACE)
+    if len(text) > 1:
+        return all("가" <= char <= "힣" for char in text)
+    return any(low <= text <= high for low, high in _BLOCKS)

@@ -1,0 +1,291 @@
+"""What encoders are taught: each lesson gives the loss of its n-th batch."""
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+
+from training import losses, sources
+from training.batches import Batches
+from training.cloze import SENTENCE_END, cloze_query
+from training.columns import Columns
+from training.measures import held_out_answers
+from training.neighbours import neighbours
+from training.student import Student
+from training.teacher import Teacher
+
+Item = TypeVar("Item")
+
+SENTENCE_TOKENS = 96
+PASSAGE_TOKENS = 160
+DIMS = (256, 128, 64)
+
+# How much the teacher of English counts where both sides of a pair are known.
+_ENGLISH_SHARE = 0.6
+
+# Headed texts of each source that are not questions, and passages of each source.
+_HEADED = 150
+_PASSAGES = 150
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """One thing that is taught.
+
+    Attributes:
+        name: of its loss in the log.
+        weight: of its loss.
+        every, offset: it is taught in the steps s with s % every == offset.
+        loss: of its n-th batch.
+    """
+
+    name: str
+    weight: float
+    every: int
+    offset: int
+    loss: Callable[[int], torch.Tensor]
+
+
+def taught(curriculum: Sequence[Lesson], step: int) -> dict[str, torch.Tensor]:
+    """The weighted losses of the lessons of one step."""
+    return {
+        lesson.name: lesson.weight * lesson.loss(step // lesson.every)
+        for lesson in curriculum
+        if step % lesson.every == lesson.offset
+    }
+
+
+class Distillation:
+    """Every text's vector should be the teacher's, also to tell it from the others of the batch.
+
+    Args:
+        student: what learns.
+        texts: to read.
+        teacher: knows the vectors of these texts, of the student's width.
+        size: texts a batch.
+        seed: of their order.
+    """
+
+    def __init__(
+        self, student: Student, texts: Sequence[str], teacher: Teacher, size: int, seed: int
+    ) -> None:
+        self._columns = Columns(
+            student, [(text,) for text in texts], size, tokens=PASSAGE_TOKENS, seed=seed
+        )
+        self._teacher = teacher
+
+    def __call__(self, number: int) -> torch.Tensor:
+        (found,) = self._columns.vectors(number)
+        (texts,) = self._columns.texts(number)
+        wanted = self._teacher(texts).to(found.device)
+        loss = 2 * losses.distillation(found, wanted) + 0.5 * losses.contrast(found, wanted)
+        relations = [losses.relation(part, wanted) for part in losses.cut(found, DIMS)]
+        return loss + torch.stack(relations).mean()
+
+
+class Neighbours:
+    """Sentences that are near each other should be as near as the teachers find them.
+
+    At random hardly two sentences of a batch have to do with each other. Here each stands beside
+    its neighbours, near and less near ones, so that a batch shows the whole scale of likeness
+    (N. Thakur et al., Augmented SBERT, NAACL 2021, with encoders in place of a cross-encoder).
+
+    Args:
+        student: what learns.
+        pairs: sentences in two languages, each Korean one once.
+        often: so many of the first pairs lead twice as many groups as the others.
+        korean, english: teachers of either side.
+        groups: groups a batch.
+    """
+
+    def __init__(
+        self,
+        student: Student,
+        pairs: Sequence[sources.Aligned],
+        often: int,
+        korean: Teacher,
+        english: Teacher,
+        groups: int,
+    ) -> None:
+        self._student = student
+        self._pairs = pairs
+        self._korean, self._english = korean, english
+        places = [*range(often), *range(len(pairs))]
+        vectors = korean([pair.korean for pair in pairs]).numpy()
+        self._groups = neighbours(vectors, places)
+        self._ids = student.tokenize([pair.korean for pair in pairs], SENTENCE_TOKENS)
+        lengths = [max(len(self._ids[place]) for place in group) for group in self._groups]
+        self._batches = Batches(lengths, groups, seed=5)
+
+    def __call__(self, number: int) -> torch.Tensor:
+        groups = self._groups[self._batches[number]]
+        places = groups.reshape(-1).tolist()
+        found = self._student([self._ids[place] for place in places])
+        korean = self._korean([self._pairs[place].korean for place in places])
+        english = self._english([self._pairs[place].english for place in places])
+        wanted = _ENGLISH_SHARE * (english @ english.T) + (1 - _ENGLISH_SHARE) * (korean @ korean.T)
+        wanted = wanted.to(found.device)
+        return torch.stack(
+            [
+                15 * losses.likeness(part, wanted, groups.shape[1])
+                + 0.3 * losses.ranking(part, wanted)
+                for part in losses.cut(found, DIMS)
+            ]
+        ).mean()
+
+
+class Scores:
+    """Pairs should come in the order in which people scored them."""
+
+    def __init__(self, student: Student, pairs: Sequence[sources.Scored]) -> None:
+        sides = [(pair.left, pair.right) for pair in pairs]
+        self._columns = Columns(student, sides, 48, tokens=SENTENCE_TOKENS, seed=2)
+        self._labels = torch.tensor([pair.score for pair in pairs])
+
+    def __call__(self, number: int) -> torch.Tensor:
+        sides = [losses.cut(side, DIMS) for side in self._columns.vectors(number)]
+        labels = self._labels[self._columns.places(number)].to(sides[0][0].device)
+        return torch.stack(
+            [
+                losses.cosent((left * right).sum(dim=1), labels)
+                for left, right in zip(*sides, strict=True)
+            ]
+        ).mean()
+
+
+class Contrast:
+    """The first text of each example should find the second, and not the third if there is one."""
+
+    def __init__(self, student: Student, examples: Sequence[Sequence[str]], size: int) -> None:
+        self._columns = Columns(student, examples, size, tokens=PASSAGE_TOKENS, seed=3)
+
+    def __call__(self, number: int) -> torch.Tensor:
+        return _contrast(self._columns.vectors(number))
+
+
+class Ranking:
+    """Each text should have its neighbours in the order that the teacher gives them."""
+
+    def __init__(
+        self, student: Student, examples: Sequence[Sequence[str]], teacher: Teacher, size: int
+    ) -> None:
+        self._columns = Columns(student, examples, size, tokens=PASSAGE_TOKENS, seed=3)
+        self._teacher = teacher
+
+    def __call__(self, number: int) -> torch.Tensor:
+        found = torch.cat(self._columns.vectors(number))
+        wanted = self._teacher([text for part in self._columns.texts(number) for text in part])
+        wanted = wanted.to(found.device)
+        parts = losses.cut(found, DIMS)
+        return torch.stack([losses.ranking(part, wanted @ wanted.T) for part in parts]).mean()
+
+
+class Paragraphs:
+    """A question should find its paragraph among others of the same article."""
+
+    _ARTICLES = 6
+    _EACH = 4
+
+    def __init__(self, student: Student, folder: Path) -> None:
+        self._student = student
+        self._articles = [
+            [
+                (text, [question.text for question in asked])
+                for text, asked in article.paragraphs
+                if asked
+            ]
+            for article in sources.read_articles(folder, held_out=False)
+        ]
+
+    def __call__(self, number: int) -> torch.Tensor:
+        draw = random.Random(f"paragraphs/{number}")
+        drawn = _draw_each(self._articles, self._ARTICLES, self._EACH, draw)
+        questions, paragraphs = zip(
+            *((draw.choice(asked), text) for text, asked in drawn), strict=True
+        )
+        return _contrast(_vectors(self._student, questions, paragraphs))
+
+
+class Cloze:
+    """Some words of a sentence should find the passage that it was taken from.
+
+    Among passages of the same source, so that the subject alone does not give it away (K. Lee et
+    al., Latent retrieval for weakly supervised open domain question answering, ACL 2019).
+    """
+
+    _SOURCES = 6
+    _EACH = 4
+    _SHORTEST = 10
+
+    def __init__(self, student: Student, folder: Path) -> None:
+        self._student = student
+        passages = sources.mine_passages(sources.read_aligned(folder))
+        by_source: dict[str, list[str]] = {}
+        for passage in sources.cap_sources(passages, cap=_PASSAGES):
+            by_source.setdefault(passage.source, []).append(passage.korean)
+        for article in sources.read_articles(folder, held_out=False):
+            by_source[f"article {article.title}"] = [text for text, _ in article.paragraphs]
+        groups = [list(self._sentences(texts)) for texts in by_source.values()]
+        self._groups = [group for group in groups if len(group) >= self._EACH]
+
+    def _sentences(self, texts: Sequence[str]) -> Iterator[list[str]]:
+        for text in texts:
+            found = [part for part in SENTENCE_END.split(text) if len(part) >= self._SHORTEST]
+            if len(found) >= 2:
+                yield found
+
+    def __call__(self, number: int) -> torch.Tensor:
+        draw = random.Random(f"cloze/{number}")
+        drawn = _draw_each(self._groups, self._SOURCES, self._EACH, draw)
+        queries, passages = zip(*(cloze_query(part, draw) for part in drawn), strict=True)
+        return _contrast(_vectors(self._student, queries, passages))
+
+
+def headed_texts(folder: Path) -> list[tuple[str, str]]:
+    """Questions and titles with the text behind them, less the held-out ones."""
+    mined = sources.mine_headed(sources.read_aligned(folder))
+    held_out = {head.korean for head, _ in held_out_answers(mined)}
+    counts: dict[str, int] = {}
+    found: list[tuple[str, str]] = []
+    for head, body in mined:
+        if head.korean in held_out:
+            continue
+        counts[head.source] = counts.get(head.source, 0) + 1
+        if head.korean.endswith("?") or counts[head.source] <= _HEADED:
+            found.append((head.korean, body.korean))
+    return found
+
+
+def alike_texts(folder: Path) -> list[tuple[str, str]]:
+    """Two ways to say one thing: neighbours in each group of paraphrases, in a ring, and more."""
+    couples = sources.read_duplicates(folder)
+    for group in sources.read_paraphrases(folder, held_out=False):
+        couples += pairwise([*group, group[0]])
+    return couples
+
+
+def _contrast(columns: Sequence[torch.Tensor]) -> torch.Tensor:
+    parts = zip(*(losses.cut(vectors, DIMS) for vectors in columns), strict=True)
+    return torch.stack([losses.contrast(*part) for part in parts]).mean()
+
+
+def _vectors(student: Student, short: Sequence[str], long: Sequence[str]) -> list[torch.Tensor]:
+    return [
+        student(student.tokenize(short, SENTENCE_TOKENS)),
+        student(student.tokenize(long, PASSAGE_TOKENS)),
+    ]
+
+
+def _draw_each(
+    groups: Sequence[Sequence[Item]], count: int, each: int, draw: random.Random
+) -> list[Item]:
+    """Up to ``each`` items of ``count`` groups."""
+    return [
+        item
+        for group in draw.sample(groups, min(count, len(groups)))
+        for item in draw.sample(group, min(each, len(group)))
+    ]
