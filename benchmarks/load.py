@@ -33,7 +33,7 @@ class Load:
         name: as in the report.
         clients: requests in flight.
         texts: in a request.
-        lengths: sentences of about 14 tokens, or 5 to 400 tokens.
+        lengths: sentences of about 18 tokens, or 5 to 400 tokens.
         once: one request by one client instead of a window of time.
     """
 

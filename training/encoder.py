@@ -27,8 +27,9 @@ from training.lessons import (
 )
 from training.measures import HeldOut, measure, read_held_out
 from training.options import run_options
+from training.package import packaged_english
 from training.student import Student
-from training.teacher import Teacher, TeacherModel, default_teacher, open_teacher
+from training.teacher import Teacher, TeacherModel, open_teacher
 from training.trainer import Plan, train
 
 # Of a source's sentences so many are compared with their neighbours, and with the English teacher.
@@ -120,7 +121,7 @@ def thin(student: Student, layers: Sequence[int]) -> None:
 
 
 @click.command()
-@run_options(output="models/ko-mini", work="build/training/encoder", steps=1_500, rate=3e-4)
+@run_options(output="models/ko-mini", work="build/training/encoder", steps=1_200, rate=3e-4)
 @click.option(
     "--teacher",
     default="build/training/korean",
@@ -164,7 +165,7 @@ def main(
         thin(student, [int(place) for place in layers.split(",")])
     student.to(device)
     korean = open_teacher(teacher, device)
-    of_english = open_teacher(english or default_teacher(), device)
+    of_english = open_teacher(english or packaged_english(), device)
     curriculum = lessons(student, data, korean, of_english, work, source_cap)
     held_out = read_held_out(data)
 

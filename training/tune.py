@@ -27,8 +27,8 @@ from training.lessons import (
 )
 from training.measures import cosines_of
 from training.options import run_options
+from training.package import packaged_english
 from training.student import Student
-from training.teacher import default_teacher
 from training.trainer import Plan, train
 
 _TOKENS = 128
@@ -107,7 +107,7 @@ def main(
     device: str,
 ) -> None:
     """Write a teacher that scores pairs as people do, from the files in DATA and an encoder."""
-    checkpoint = open_checkpoint(base or default_teacher())
+    checkpoint = open_checkpoint(base or packaged_english())
     torch.manual_seed(0)
     student = Student.load(checkpoint.transformer_path).to(device)
     lessons = {"en": english_lessons, "ko": korean_lessons}[language](student, data)
