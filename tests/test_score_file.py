@@ -65,7 +65,7 @@ def test_lines_are_start_rows_and_summary(client: FlaskClient, engine: Engine) -
     scored = client.post("/api/pairs", json=body).get_json()["pairs"][0]
     assert first.pop("score") == pytest.approx(scored.pop("score"), abs=1e-5)
     del scored["index"]
-    assert first == {"row": 1, "query": QUERY, "document": DOCUMENT, "match": False, **scored}
+    assert first == {"row": 1, "query": QUERY, "document": DOCUMENT, "match": True, **scored}
     assert (second["row"], second["match"], second["grade"]) == (2, False, "low")
     summary = end["summary"]
     assert summary.pop("seconds") > 0

@@ -173,7 +173,7 @@ def test_a_student_begins_with_some_of_the_layers_of_its_teacher(
 def test_a_run_goes_on_from_a_model(
     data: Path, trained: Path, tuned: Path, english: Path, tmp_path: Path
 ) -> None:
-    more = ["--start", str(trained / "model")]
+    more = ["--start", str(trained / "model"), "--steps", "2"]
     result = _train_encoder(data, tuned, english, tmp_path, *more)
     assert result.exit_code == 0, result.output
     firsts = [
