@@ -1,6 +1,6 @@
 """Trains the bi-encoder: `python -m training.encoder DATA --teacher FOLDER --output FOLDER`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -61,7 +61,9 @@ def lessons(
     aligned = sources.read_aligned(folder)
     originals = sources.read_scored_originals(folder)
     capped = sources.cap_sources(aligned, source_cap)
-    headed = headed_texts(folder)
+    headed = headed_texts(aligned)
+    passages = sources.mine_passages(aligned)
+    articles = sources.read_articles(folder, held_out=False)
     questions = sources.read_questions(folder, held_out=False)
     triples, alike = sources.read_triples(folder), alike_texts(folder)
     chat = sources.read_chat(folder)
@@ -70,7 +72,8 @@ def lessons(
         *(pair.korean for pair in capped),
         *(pair.korean for pair in sources.read_words(folder)),
         *sources.read_korean(folder)[::_ONE_IN],
-        *_passages(folder, aligned),
+        *(pair.korean for pair in sources.cap_sources(passages, cap=_PASSAGES)),
+        *(text for article in articles for text, _ in article.paragraphs),
         *(question for question, _ in questions),
         *chain.from_iterable([*triples, *alike, *chat]),
         *(body for _, body in headed[::2]),
@@ -85,26 +88,18 @@ def lessons(
     asked = [pair for pair in headed if pair[0].endswith("?")]
     scored = sources.read_scored(folder, "train")
     neighbours = Neighbours(student, pairs, len(first), teacher, of_english, groups=12)
-    paragraphs = Paragraphs(student, folder)
     return [
         Lesson("distillation", 1.0, 1, 0, Distillation(student, texts, teacher, 112, seed=1)),
         Lesson("neighbours", 1.0, 2, 0, neighbours),
         Lesson("answers", 0.5, 8, 1, Contrast(student, [*headed, *chat[::4]], 40)),
-        Lesson("paragraphs", 0.5, 8, 3, paragraphs),
+        Lesson("paragraphs", 0.5, 8, 3, Paragraphs(student, articles)),
         Lesson("scores", 0.1, 16, 5, Scores(student, scored)),
-        Lesson("cloze", 0.4, 16, 7, Cloze(student, folder)),
+        Lesson("cloze", 0.4, 16, 7, Cloze(student, passages, articles)),
         Lesson("alike", 0.3, 16, 13, Contrast(student, alike, 48)),
         Lesson("triples", 0.3, 16, 13, Contrast(student, triples, 32)),
         Lesson("finding", 0.5, 16, 15, Ranking(student, [*asked, *2 * questions], teacher, 24)),
         Lesson("english", 0.5, 16, 15, Distillation(student, english_texts, teacher, 64, seed=2)),
     ]
-
-
-def _passages(folder: Path, aligned: Sequence[sources.Aligned]) -> Iterator[str]:
-    for passage in sources.cap_sources(sources.mine_passages(list(aligned)), cap=_PASSAGES):
-        yield passage.korean
-    for article in sources.read_articles(folder, held_out=False):
-        yield from (text for text, _ in article.paragraphs)
 
 
 def thin(student: Student, layers: Sequence[int]) -> None:

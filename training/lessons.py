@@ -190,7 +190,7 @@ class Paragraphs:
     _ARTICLES = 6
     _EACH = 4
 
-    def __init__(self, student: Student, folder: Path) -> None:
+    def __init__(self, student: Student, articles: Sequence[sources.Article]) -> None:
         self._student = student
         self._articles = [
             [
@@ -198,7 +198,7 @@ class Paragraphs:
                 for text, asked in article.paragraphs
                 if asked
             ]
-            for article in sources.read_articles(folder, held_out=False)
+            for article in articles
         ]
 
     def __call__(self, number: int) -> torch.Tensor:
@@ -221,13 +221,17 @@ class Cloze:
     _EACH = 4
     _SHORTEST = 10
 
-    def __init__(self, student: Student, folder: Path) -> None:
+    def __init__(
+        self,
+        student: Student,
+        passages: Sequence[sources.Aligned],
+        articles: Sequence[sources.Article],
+    ) -> None:
         self._student = student
-        passages = sources.mine_passages(sources.read_aligned(folder))
         by_source: dict[str, list[str]] = {}
         for passage in sources.cap_sources(passages, cap=_PASSAGES):
             by_source.setdefault(passage.source, []).append(passage.korean)
-        for article in sources.read_articles(folder, held_out=False):
+        for article in articles:
             by_source[f"article {article.title}"] = [text for text, _ in article.paragraphs]
         groups = [list(self._sentences(texts)) for texts in by_source.values()]
         self._groups = [group for group in groups if len(group) >= self._EACH]
@@ -245,9 +249,9 @@ class Cloze:
         return _contrast(_vectors(self._student, queries, passages))
 
 
-def headed_texts(folder: Path) -> list[tuple[str, str]]:
+def headed_texts(aligned: list[sources.Aligned]) -> list[tuple[str, str]]:
     """Questions and titles with the text behind them, less the held-out ones."""
-    mined = sources.mine_headed(sources.read_aligned(folder))
+    mined = sources.mine_headed(aligned)
     held_out = {head.korean for head, _ in held_out_answers(mined)}
     counts: dict[str, int] = {}
     found: list[tuple[str, str]] = []

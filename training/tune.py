@@ -62,16 +62,17 @@ def korean_lessons(student: Student, folder: Path) -> list[Lesson]:
     """KorSTS train and its originals, and all else that people labelled or wrote in couples."""
     scored = sources.read_scored(folder, "train")
     originals = sources.read_scored_english(folder, "train")
-    headed = [pair for pair in headed_texts(folder) if pair[0].endswith("?")]
+    headed = [pair for pair in headed_texts(sources.read_aligned(folder)) if pair[0].endswith("?")]
+    articles = sources.read_articles(folder, held_out=False)
     answers = [*headed, *sources.read_chat(folder)[::3]]
     return [
         Lesson("scores", 1.0, 3, 1, _Scores(student, scored, seed=7)),
-        Lesson("again", 1.0, 3, 2, _Scores(student, scored, seed=8)),
+        Lesson("scores", 1.0, 3, 2, _Scores(student, scored, seed=8)),
         Lesson("originals", 1.0, 3, 0, _Scores(student, originals, seed=9)),
         Lesson("triples", 0.3, 4, 0, Contrast(student, sources.read_triples(folder), 24)),
         Lesson("alike", 0.3, 4, 1, Contrast(student, alike_texts(folder), 32)),
         Lesson("answers", 0.5, 4, 2, Contrast(student, answers, 24)),
-        Lesson("paragraphs", 0.5, 4, 3, Paragraphs(student, folder)),
+        Lesson("paragraphs", 0.5, 4, 3, Paragraphs(student, articles)),
     ]
 
 

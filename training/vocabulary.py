@@ -118,14 +118,13 @@ def trim(
     counts: Counter[int] = Counter()
     for encoding in whole.encode_batch_fast(list(texts), add_special_tokens=False):
         counts.update(encoding.ids)
-    special = {number for number, (piece, _) in enumerate(pieces) if piece in (*SPECIALS, _MASK)}
-    kept = {number for number, (piece, _) in enumerate(pieces) if _is_basic(piece)} - special
-    room = size - len(kept) - len(SPECIALS) - 1
-    others = [number for number, _ in counts.most_common() if number not in kept | special]
-    kept.update(others[: max(0, room)])
-    places = {piece: number for number, (piece, _) in enumerate(pieces)}
-    ends = [places[piece] for piece in (*SPECIALS, _MASK)]
-    rows = [*ends[:-1], *sorted(kept), ends[-1]]
+    numbers = {piece: number for number, (piece, _) in enumerate(pieces)}
+    special = [numbers[piece] for piece in (*SPECIALS, _MASK)]
+    kept = {number for piece, number in numbers.items() if _is_basic(piece)}.difference(special)
+    settled = kept.union(special)
+    others = [number for number, _ in counts.most_common() if number not in settled]
+    kept.update(others[: max(0, size - len(settled))])
+    rows = [*special[:-1], *sorted(kept), special[-1]]
     config = bert.config.to_dict() | {"vocab_size": len(rows), "pad_token_id": 0}
     trimmed = BertModel(BertConfig(**config), add_pooling_layer=False)
     words = "embeddings.word_embeddings.weight"
