@@ -20,6 +20,17 @@ class Passage:
     end: int
 
 
+def trim(text: str, start: int, end: int) -> Passage:
+    """The part of a text less the white space at its ends; empty where there is nothing else.
+
+    >>> trim("비가  와요", 2, 6)
+    Passage(start=4, end=6)
+    """
+    part = text[start:end]
+    first = end - len(part.lstrip())
+    return Passage(first, max(first, start + len(part.rstrip())))
+
+
 def split_sentences(text: str) -> list[Passage]:
     """The sentences of a text, which cover it without gaps.
 
@@ -46,7 +57,7 @@ def split_passages(
         Passages in their order, without space at their ends; together they hold every token.
     """
     if len(token_spans) <= max_tokens:
-        return [_trim(text, 0, len(text))]
+        return [_passage(text, 0, len(text))]
     units = _units(text, token_spans, max_tokens)
     passages = []
     first = 0
@@ -55,7 +66,7 @@ def split_passages(
         while last < len(units) and tokens + units[last].tokens <= max_tokens:
             tokens += units[last].tokens
             last += 1
-        passages.append(_trim(text, units[first].start, units[last - 1].end))
+        passages.append(_passage(text, units[first].start, units[last - 1].end))
         if last == len(units):
             return passages
         first = _step_back(units, first, last, _OVERLAP * max_tokens)
@@ -95,7 +106,7 @@ def _step_back(units: Sequence[_Unit], first: int, last: int, overlap: float) ->
     return start
 
 
-def _trim(text: str, start: int, end: int) -> Passage:
-    piece = text[start:end]
-    left = len(piece) - len(piece.lstrip())
-    return Passage(start + left, start + left + max(len(piece.strip()), 1))
+def _passage(text: str, start: int, end: int) -> Passage:
+    """Without space at its ends, and never empty."""
+    part = trim(text, start, end)
+    return Passage(part.start, max(part.end, part.start + 1))

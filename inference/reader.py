@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from inference.batcher import Batcher
+from inference.chunk import trim
 from inference.errors import EmptyInput, InvalidInput
 from inference.job import Row, Slice, Usage
 from inference.lifecycle import Failure, State
@@ -230,16 +231,22 @@ class Reader:
         normaliser = float(np.logaddexp.reduce(whole, axis=1).sum())
         found: list[Answer] = []
         for owner, window, (starts, ends) in zip(owners, windows, readable, strict=True):
-            spans = best_spans(
-                starts,
-                ends,
-                longest=self.model.limits.max_answer_length,
-                count=_SPANS_AN_ANSWER * n_best,
-            )
-            for span in without_overlaps(spans, n_best):
-                start, end = window.spans[span.start][0], window.spans[span.end][1]
+            document = documents[owner]
+            # Some vocabularies count the space before a word as a part of it, or as a token.
+            parts = {
+                span: trim(document, window.spans[span.start][0], window.spans[span.end][1])
+                for span in best_spans(
+                    starts,
+                    ends,
+                    longest=self.model.limits.max_answer_length,
+                    count=_SPANS_AN_ANSWER * n_best,
+                )
+            }
+            filled = (span for span, part in parts.items() if part.start < part.end)
+            for span in without_overlaps(filled, n_best):
+                start, end = parts[span].start, parts[span].end
                 score = float(np.exp(span.score - normaliser))
-                found.append(Answer(documents[owner][start:end], score, start, end, owner))
+                found.append(Answer(document[start:end], score, start, end, owner))
         found.sort(key=lambda answer: -answer.score)
         # A question that one window answers is answered, whatever the others lack.
         no_answer_score = float(np.exp(nothing.sum(axis=1).min() - normaliser))

@@ -2,10 +2,11 @@
 
 import json
 import pickle
+import shutil
 import threading
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import torch
 from running_service import wait_until
 from tiny_model import edit_json, save_bert
 from tiny_reader import Kind, save_reader
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from inference.errors import (
     DeadlineExceeded,
@@ -198,6 +200,38 @@ def test_parts_are_cut_from_the_text_itself(reader: Reader) -> None:
     for answer in reader.answer(QUESTION, [context], n_best=20).answers:
         assert context[answer.start : answer.end] == answer.text
         assert answer.text.strip() == answer.text
+
+
+def test_a_space_that_a_token_begins_with_is_no_part_of_an_answer(
+    folders: dict[Kind, Path], tmp_path: Path
+) -> None:
+    folder = shutil.copytree(folders["bert"], tmp_path / "unigram")
+    file = str(folder / "tokenizer.json")
+    tokenizer = Tokenizer.from_file(file)
+    vocabulary = tokenizer.get_vocab()
+    pieces = sorted(vocabulary, key=vocabulary.__getitem__)
+    marked = [piece.replace("##", "\u2581") for piece in pieces[:-1]]
+    tokenizer.model = models.Unigram([(piece, -1.0) for piece in [*marked, "\u2581"]], unk_id=1)
+    tokenizer.normalizer = normalizers.NFC()
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.save(file)
+    with closing(
+        Reader(open_reader(str(folder), limits=LIMITS), device="cpu", threads=1)
+    ) as reader:
+        context = "그 해는 👑 1443년 이었다"
+        answers = reader.answer(QUESTION, [context], n_best=20).answers
+        (window,) = _windows(reader, QUESTION, context)
+        tokens = [context[start:end] for start, end in window.spans]
+        # One where a space alone has the best logits, and the word behind it the next.
+        logits = np.zeros((2, len(window.ids)), dtype=np.float32)
+        logits[:, window.first + tokens.index(" ")] = 9
+        logits[:, window.first + tokens.index("👑")] = 5
+        (best,), _ = reader._decode([context], [0], [window], [logits], 1)
+    assert set(tokens) >= {"그", " 해", " ", "👑"}
+    assert len(answers) > 5
+    for answer in answers:
+        assert context[answer.start : answer.end] == answer.text == answer.text.strip() != ""
+    assert best.text == "👑"
 
 
 def test_blank_documents_are_passed_over(reader: Reader) -> None:
