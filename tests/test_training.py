@@ -22,7 +22,17 @@ from inference.errors import NotFound
 from inference.reader_model import open_reader
 from inference.similarity import Vectors
 from inference.similarity import normalize as unit
-from training import average, encoder, evaluate, losses, reader, sources, start, tune
+from training import (
+    average,
+    cross_validate,
+    encoder,
+    evaluate,
+    losses,
+    reader,
+    sources,
+    start,
+    tune,
+)
 from training.batches import Batches
 from training.cloze import cloze_query, cloze_questions
 from training.export import export_encoder, save_encoder
@@ -400,6 +410,33 @@ def test_the_reader_is_trained_on_the_encoder_and_evaluated(
     answer, _ = loaded.answer(context, question)
     assert answer in context
     assert open_reader(str(tmp_path / "reader")).no_answer_threshold is not None
+
+
+def test_cross_validation_asks_every_question_once(
+    data: Path, trained: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "folds.json"
+    arguments = [str(data), "--encoder", str(trained / "model"), "--folds", "2", "--steps", "2"]
+    where = ["--output", str(output), "--work", str(tmp_path / "work")]
+    first = CliRunner().invoke(cross_validate.main, [*arguments, *where], catch_exceptions=False)
+    assert first.exit_code == 0, first.output
+    found = json.loads(output.read_text())
+    assert found["questions"] == len(
+        sources.read_questions(data, held_out=True) + sources.read_questions(data, held_out=False)
+    )
+    assert len(found["folds"]) == 2
+    assert found["all"].keys() == {"exact_match", "f1", "absence_auc"}
+    low, high = sorted(fold["f1"] for fold in found["folds"])
+    assert low <= found["all"]["f1"] <= high
+    again = CliRunner().invoke(cross_validate.main, [*arguments, *where], catch_exceptions=False)
+    assert again.output.splitlines()[-1] == first.output.splitlines()[-1]
+
+
+def test_more_folds_than_articles_are_refused(data: Path, trained: Path) -> None:
+    arguments = [str(data), "--encoder", str(trained / "model"), "--folds", "1000"]
+    result = CliRunner().invoke(cross_validate.main, arguments)
+    assert result.exit_code == 2
+    assert "1000 for " in result.output
 
 
 def test_an_answer_is_marked_by_the_tokens_that_hold_it(data: Path, trained: Path) -> None:

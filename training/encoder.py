@@ -91,7 +91,7 @@ def lessons(
     return [
         Lesson("distillation", 1.0, 1, 0, Distillation(student, texts, teacher, 112, seed=1)),
         Lesson("neighbours", 1.0, 2, 0, neighbours),
-        Lesson("answers", 0.5, 8, 1, Contrast(student, [*headed, *chat[::4]], 40)),
+        Lesson("answers", 0.6, 4, 1, Contrast(student, [*asked, *headed, *chat[::3]], 40)),
         Lesson("paragraphs", 0.5, 8, 3, Paragraphs(student, articles)),
         Lesson("scores", 0.1, 16, 5, Scores(student, scored)),
         Lesson("cloze", 0.4, 16, 7, Cloze(student, passages, articles)),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
+import torch.nn.functional as F
 
 from training import losses, sources
 from training.batches import Batches
@@ -23,6 +24,8 @@ Item = TypeVar("Item")
 SENTENCE_TOKENS = 96
 PASSAGE_TOKENS = 160
 DIMS = (256, 128, 64)
+
+_HIGHEST_SCORE = 5.0
 
 # How much the teacher of English counts where both sides of a pair are known.
 _ENGLISH_SHARE = 0.6
@@ -139,22 +142,39 @@ class Neighbours:
 
 
 class Scores:
-    """Pairs should come in the order in which people scored them."""
+    """Pairs should come in the order in which people scored them.
 
-    def __init__(self, student: Student, pairs: Sequence[sources.Scored]) -> None:
+    Args:
+        student: what learns.
+        pairs: with their scores.
+        size: pairs a batch.
+        seed: of their order.
+        dims: lengths that the vectors are cut to, besides the whole.
+        near: weight, beside that order, of cosines near a fifth of the scores.
+    """
+
+    def __init__(
+        self,
+        student: Student,
+        pairs: Sequence[sources.Scored],
+        *,
+        size: int = 48,
+        seed: int = 2,
+        dims: Sequence[int] = DIMS,
+        near: float = 0.0,
+    ) -> None:
         sides = [(pair.left, pair.right) for pair in pairs]
-        self._columns = Columns(student, sides, 48, tokens=SENTENCE_TOKENS, seed=2)
-        self._labels = torch.tensor([pair.score for pair in pairs])
+        self._columns = Columns(student, sides, size, tokens=SENTENCE_TOKENS, seed=seed)
+        self._labels = torch.tensor([pair.score / _HIGHEST_SCORE for pair in pairs])
+        self._dims = dims
+        self._near = near
 
     def __call__(self, number: int) -> torch.Tensor:
-        sides = [losses.cut(side, DIMS) for side in self._columns.vectors(number)]
-        labels = self._labels[self._columns.places(number)].to(sides[0][0].device)
-        return torch.stack(
-            [
-                losses.cosent((left * right).sum(dim=1), labels)
-                for left, right in zip(*sides, strict=True)
-            ]
-        ).mean()
+        sides = [losses.cut(side, self._dims) for side in self._columns.vectors(number)]
+        cosines = [(left * right).sum(dim=1) for left, right in zip(*sides, strict=True)]
+        labels = self._labels[self._columns.places(number)].to(cosines[0].device)
+        order = torch.stack([losses.cosent(found, labels) for found in cosines]).mean()
+        return order + self._near * F.mse_loss(cosines[0], labels)
 
 
 class Contrast:

@@ -49,3 +49,11 @@ held_out_option = click.option(
     show_default=True,
     help="Articles at the end of KorQuAD that a reader never trains on and is measured on.",
 )
+
+encoder_option = click.option(
+    "--encoder",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=Path("models/ko-mini"),
+    show_default=True,
+    help="Bi-encoder whose layers a reader starts from.",
+)

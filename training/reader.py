@@ -22,7 +22,7 @@ from training import sources
 from training.batches import Batches
 from training.cloze import cloze_questions
 from training.export import export_reader
-from training.options import held_out_option, run_options
+from training.options import encoder_option, held_out_option, run_options
 from training.sources import Article, Question
 from training.squad import exact_match, f1
 from training.trainer import Plan, train
@@ -32,6 +32,7 @@ _WINDOW_TOKENS = 384
 _QUESTION_TOKENS = 64
 _STRIDE = 128
 _ANSWER_TOKENS = 30
+_BATCH = 16
 
 # Share of the questions that are also asked of another paragraph of their article.
 _ELSEWHERE = 0.2
@@ -169,6 +170,16 @@ class Readings:
     margins: npt.NDArray[np.float64]
     present: npt.NDArray[np.bool_]
 
+    @classmethod
+    def together(cls, parts: "Sequence[Readings]") -> "Readings":
+        """Those of several readers as if they were of one."""
+        return cls(
+            matches=[match for part in parts for match in part.matches],
+            f1s=[found for part in parts for found in part.f1s],
+            margins=np.concatenate([part.margins for part in parts]),
+            present=np.concatenate([part.present for part in parts]),
+        )
+
     @property
     def figures(self) -> dict[str, float]:
         """Exact match, F1, and the area under the ROC curve that parts answers and absence."""
@@ -243,15 +254,62 @@ def lessons(
     return asked, made
 
 
+def fit(
+    encoder: Path,
+    folder: Path,
+    articles: Sequence[Article],
+    unseen: Sequence[Article],
+    steps: int,
+    rate: float,
+    work: Path,
+    device: str,
+) -> tuple[ReaderInTraining, Readings]:
+    """A reader trained on some articles, and what it makes of others.
+
+    It also learns from questions made from the other files of the data.
+
+    Args:
+        encoder: bi-encoder whose layers it starts from.
+        folder: of the data.
+        articles: to learn from.
+        unseen: to measure it on, as it learns and at the end.
+        steps, rate: how long and how fast, as in :class:`~training.trainer.Plan`.
+        work: where checkpoint and log are kept.
+        device: of PyTorch.
+    """
+    torch.manual_seed(0)
+    reader = ReaderInTraining.load(encoder)
+    split_particles(reader.tokenizer.backend_tokenizer)
+    nn.Module.to(reader.model, device)
+    asked, made = lessons(reader, folder, articles)
+    asked_batches = Batches([len(example.ids) for example in asked], _BATCH, seed=1)
+    made_batches = Batches([len(example.ids) for example in made], _BATCH, seed=2)
+    # Made questions come first and thin out: they teach to read, people's to answer.
+    drawn = [step % 2 == 0 or step > steps * 0.6 for step in range(steps)]
+    number = np.cumsum(drawn)
+
+    def loss_of(step: int) -> dict[str, torch.Tensor]:
+        if drawn[step]:
+            batch = asked_batches[int(number[step]) - 1]
+            return {"asked": reader.loss([asked[place] for place in batch])}
+        batch = made_batches[step - int(number[step])]
+        return {"made": reader.loss([made[place] for place in batch])}
+
+    readings: list[Readings] = []
+
+    def figures() -> dict[str, float]:
+        readings.append(ask_all(reader, unseen))
+        return readings[-1].figures
+
+    plan = Plan(steps, rate, embedding_rate=2.0)
+    train(reader.model, reader.embeddings, loss_of, plan, work, figures)
+    # Asked at the last step, unless that was taken by a run before this one.
+    return reader, readings[-1] if readings else ask_all(reader, unseen)
+
+
 @click.command()
 @run_options(output="models/ko-reader", work="build/training/reader", steps=1_600, rate=2e-4)
-@click.option(
-    "--encoder",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    default=Path("models/ko-mini"),
-    show_default=True,
-    help="Bi-encoder whose layers the reader starts from.",
-)
+@encoder_option
 @held_out_option
 def main(
     data: Path,
@@ -264,34 +322,10 @@ def main(
     device: str,
 ) -> None:
     """Train the reader on the files in DATA and write it to a model folder."""
-    torch.manual_seed(0)
-    reader = ReaderInTraining.load(encoder)
-    split_particles(reader.tokenizer.backend_tokenizer)
-    nn.Module.to(reader.model, device)
     unseen = sources.read_articles(data, held_out=True, last=held_out)
     articles = sources.read_articles(data, held_out=False, last=held_out)
-    asked, made = lessons(reader, data, articles)
-    size = 16
-    asked_batches = Batches([len(example.ids) for example in asked], size, seed=1)
-    made_batches = Batches([len(example.ids) for example in made], size, seed=2)
-    # Made questions come first and thin out: they teach to read, people's to answer.
-    drawn = [step % 2 == 0 or step > steps * 0.6 for step in range(steps)]
-    number = np.cumsum(drawn)
-
-    def loss_of(step: int) -> dict[str, torch.Tensor]:
-        if drawn[step]:
-            batch = asked_batches[int(number[step]) - 1]
-            return {"asked": reader.loss([asked[place] for place in batch])}
-        batch = made_batches[step - int(number[step])]
-        return {"made": reader.loss([made[place] for place in batch])}
-
-    def figures() -> dict[str, float]:
-        return ask_all(reader, unseen).figures
-
-    plan = Plan(steps, rate, embedding_rate=2.0)
-    train(reader.model, reader.embeddings, loss_of, plan, work, figures)
-    calibration = ask_all(reader, unseen).calibration
-    export_reader(reader.model, reader.tokenizer, output, calibration)
+    reader, readings = fit(encoder, data, articles, unseen, steps, rate, work, device)
+    export_reader(reader.model, reader.tokenizer, output, readings.calibration)
 
 
 if __name__ == "__main__":

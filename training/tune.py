@@ -10,17 +10,16 @@ from pathlib import Path
 
 import click
 import torch
-import torch.nn.functional as F
 from scipy.stats import spearmanr
 
 from inference.checkpoint import open_checkpoint
-from training import losses, sources
+from training import sources
 from training.average import average
-from training.columns import Columns
 from training.lessons import (
     Contrast,
     Lesson,
     Paragraphs,
+    Scores,
     alike_texts,
     headed_texts,
     taught,
@@ -31,31 +30,15 @@ from training.package import packaged_english
 from training.student import Student
 from training.trainer import Plan, train
 
-_TOKENS = 128
-_BATCH = 32
-_HIGHEST = 5.0
 
-
-class _Scores:
-    """Cosines should come near the scores that people gave, a fifth of 0 to 5."""
-
-    def __init__(self, student: Student, pairs: Sequence[sources.Scored], seed: int) -> None:
-        sides = [(pair.left, pair.right) for pair in pairs]
-        self._columns = Columns(student, sides, _BATCH, tokens=_TOKENS, seed=seed)
-        self._labels = torch.tensor(
-            [pair.score / _HIGHEST for pair in pairs], device=student.embeddings.device
-        )
-
-    def __call__(self, number: int) -> torch.Tensor:
-        left, right = self._columns.vectors(number)
-        cosines, wanted = (left * right).sum(dim=1), self._labels[self._columns.places(number)]
-        return 0.5 * losses.cosent(cosines, wanted) + 5 * F.mse_loss(cosines, wanted)
+def _scores(student: Student, pairs: Sequence[sources.Scored], seed: int) -> Scores:
+    return Scores(student, pairs, size=32, seed=seed, dims=(), near=10.0)
 
 
 def english_lessons(student: Student, folder: Path) -> list[Lesson]:
     """The English originals of KorSTS train."""
     pairs = sources.read_scored_english(folder, "train")
-    return [Lesson("originals", 1.0, 1, 0, _Scores(student, pairs, seed=7))]
+    return [Lesson("originals", 0.5, 1, 0, _scores(student, pairs, seed=7))]
 
 
 def korean_lessons(student: Student, folder: Path) -> list[Lesson]:
@@ -66,9 +49,9 @@ def korean_lessons(student: Student, folder: Path) -> list[Lesson]:
     articles = sources.read_articles(folder, held_out=False)
     answers = [*headed, *sources.read_chat(folder)[::3]]
     return [
-        Lesson("scores", 1.0, 3, 1, _Scores(student, scored, seed=7)),
-        Lesson("scores", 1.0, 3, 2, _Scores(student, scored, seed=8)),
-        Lesson("originals", 1.0, 3, 0, _Scores(student, originals, seed=9)),
+        Lesson("scores", 0.5, 3, 1, _scores(student, scored, seed=7)),
+        Lesson("scores", 0.5, 3, 2, _scores(student, scored, seed=8)),
+        Lesson("originals", 0.5, 3, 0, _scores(student, originals, seed=9)),
         Lesson("triples", 0.3, 4, 0, Contrast(student, sources.read_triples(folder), 24)),
         Lesson("alike", 0.3, 4, 1, Contrast(student, alike_texts(folder), 32)),
         Lesson("answers", 0.5, 4, 2, Contrast(student, answers, 24)),
