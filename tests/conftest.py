@@ -89,7 +89,8 @@ def start_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartSer
                 stdout=log,
                 stderr=log,
             )
-        service = RunningService(f"http://127.0.0.1:{port}", process, log_file)
+        workers = int(str(settings.get("workers", 1)))
+        service = RunningService(f"http://127.0.0.1:{port}", process, log_file, workers)
         started.append(service)
         if wait:
             service.wait_until_ready()

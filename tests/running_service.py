@@ -20,19 +20,31 @@ _START_S = 120
 
 @dataclass
 class RunningService:
-    """A gunicorn of its own, with its log."""
+    """A gunicorn of its own, with its log.
+
+    Attributes:
+        url: where it listens.
+        process: its arbiter.
+        log_file: where its log goes, as JSON.
+        workers: that load a model of their own, and take requests while they do.
+    """
 
     url: str
     process: subprocess.Popen[bytes]
     log_file: Path
+    workers: int = 1
 
     @property
     def log(self) -> str:
         return self.log_file.read_text(encoding="utf-8")
 
     def wait_until_ready(self) -> None:
+        """Until every worker is: one alone that says so leaves requests to another that is not."""
+
         def ready() -> bool:
             assert self.process.poll() is None, self.log
+            if self.workers > 1 and self.log.count('"event": "model ready"') < self.workers:
+                return False
             return is_ready(self.url)
 
         wait_until(ready)

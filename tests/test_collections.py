@@ -640,11 +640,9 @@ def test_metrics_and_the_log_tell_numbers_and_no_text(
 def service(
     tiny: Path, start_service: StartService, tmp_path_factory: pytest.TempPathFactory
 ) -> RunningService:
-    service = start_service(
+    return start_service(
         model=tiny, workers=2, compute_threads=1, data_dir=tmp_path_factory.mktemp("shared")
     )
-    wait_until(lambda: service.log.count('"event": "model ready"') == 2)
-    return service
 
 
 def _on_both(service: RunningService, ask: Callable[[], bool]) -> bool:
