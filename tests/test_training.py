@@ -12,6 +12,7 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 from made_data import write_data
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, processors
 from torch.nn.functional import normalize
 from transformers import BertConfig, BertModel
@@ -412,6 +413,27 @@ def test_the_reader_is_trained_on_the_encoder_and_evaluated(
     assert open_reader(str(tmp_path / "reader")).no_answer_threshold is not None
 
 
+def test_a_reader_that_is_trained_on_keeps_its_head_and_tokenizer(
+    data: Path, trained: Path, tmp_path: Path
+) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+
+    def train(begun: Path, output: Path) -> dict[str, torch.Tensor]:
+        where = ["--output", str(output), "--work", str(output / "work")]
+        arguments = [str(data), "--encoder", str(begun), "--steps", "2", *where]
+        result = CliRunner().invoke(reader.main, arguments, catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+        return load_file(output / "model.safetensors")
+
+    weights = train(trained / "model", first)
+    # No head that is made anew looks like this one.
+    weights["qa_outputs.weight"] += 1
+    save_file(weights, first / "model.safetensors", {"format": "pt"})
+    moved = train(first, second)["qa_outputs.weight"] - weights["qa_outputs.weight"]
+    assert 0 < moved.abs().max() < 0.01
+    assert (first / "tokenizer.json").read_text() == (second / "tokenizer.json").read_text()
+
+
 def test_cross_validation_asks_every_question_once(
     data: Path, trained: Path, tmp_path: Path
 ) -> None:
@@ -449,6 +471,26 @@ def test_an_answer_is_marked_by_the_tokens_that_hold_it(data: Path, trained: Pat
             last = example.spans[example.end - example.question][1]
             assert context[first:last] == questions[0].answer
             assert example.ids[0] == untrained.tokenizer.cls_token_id
+
+
+def test_a_part_of_a_paragraph_holds_the_answer(data: Path, trained: Path) -> None:
+    untrained = ReaderInTraining.load(trained / "model")
+    split_particles(untrained.tokenizer.backend_tokenizer)
+    context, (question,) = sources.read_articles(data)[0].paragraphs[0]
+    before = "그 밖의 이야기가 먼저 나온다. " * 40
+    long, moved = before + context + before, question._replace(start=len(before) + question.start)
+    draw = random.Random(5)
+    parts = [part for _ in range(30) for part in untrained.cuttings(long, [moved], draw)]
+    for part in parts:
+        first = part.spans[part.start - part.question][0]
+        last = part.spans[part.end - part.question][1]
+        assert long[first:last] == question.answer
+    assert len(parts) == 30
+    assert len({len(part.spans) for part in parts}) > 15
+    assert len({part.start for part in parts}) > 15
+    nothing = question._replace(answer="", start=0)
+    assert not list(untrained.cuttings(long, [nothing], draw))
+    assert not list(untrained.cuttings("짧은 글", [question._replace(answer="글", start=3)], draw))
 
 
 def test_made_questions_ask_for_something_that_stands_in_the_paragraph() -> None:

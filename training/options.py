@@ -55,5 +55,5 @@ encoder_option = click.option(
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     default=Path("models/ko-mini"),
     show_default=True,
-    help="Bi-encoder whose layers a reader starts from.",
+    help="Bi-encoder whose layers a reader starts from, or a reader, which is trained on.",
 )

@@ -16,7 +16,7 @@ from torch import nn
 from transformers import BertForQuestionAnswering, PreTrainedTokenizerFast
 
 from inference.calibration import area_under_roc, calibrate
-from inference.spans import best_spans, windows
+from inference.spans import Window, best_spans, windows
 from inference.torch_model import pad
 from training import sources
 from training.batches import Batches
@@ -33,6 +33,11 @@ _QUESTION_TOKENS = 64
 _STRIDE = 128
 _ANSWER_TOKENS = 30
 _BATCH = 16
+
+# Parts of a paragraph around an answer, as long as any number between: they take less time than
+# the whole, and the answer stands elsewhere in each.
+_CUTTINGS = 2
+_CUTTING_TOKENS = (64, 256)
 
 # Share of the questions that are also asked of another paragraph of their article.
 _ELSEWHERE = 0.2
@@ -97,29 +102,36 @@ class ReaderInTraining:
         """The windows of the paragraph, for each of its questions."""
         encoded = self._fast.encode(context, add_special_tokens=False)
         for question in questions:
-            yield list(self._windows(encoded, question))
+            head = self._head(question)
+            cuts = windows(len(encoded.ids), _WINDOW_TOKENS - len(head) - 1, _STRIDE)
+            yield [_example(head, self._sep, encoded, cut, question) for cut in cuts]
 
-    def _windows(self, context: Encoding, question: Question) -> Iterator[Example]:
-        cls, sep = self.tokenizer.cls_token_id, self.tokenizer.sep_token_id
+    def cuttings(
+        self, context: str, questions: Sequence[Question], draw: random.Random
+    ) -> Iterator[Example]:
+        """A part of the paragraph around each answer, of any length and with it anywhere within.
+
+        Paragraphs that are no longer than the part, and answers, give none.
+        """
+        encoded = self._fast.encode(context, add_special_tokens=False)
+        tokens = len(encoded.ids)
+        for question in questions:
+            inside = _inside(encoded.offsets, question)
+            length = draw.randint(*_CUTTING_TOKENS)
+            if not inside or not len(inside) <= length < tokens:
+                continue
+            start = draw.randint(max(0, inside[-1] + 1 - length), min(inside[0], tokens - length))
+            cut = Window(start, start + length)
+            yield _example(self._head(question), self._sep, encoded, cut, question)
+
+    @property
+    def _sep(self) -> int:
+        return int(self.tokenizer.sep_token_id)
+
+    def _head(self, question: Question) -> list[int]:
+        """``[CLS] question [SEP]``."""
         asked = self._fast.encode(question.text, add_special_tokens=False).ids
-        head = [cls, *asked[:_QUESTION_TOKENS], sep]
-        end = question.start + len(question.answer)
-        for window in windows(len(context.ids), _WINDOW_TOKENS - len(head) - 1, _STRIDE):
-            spans = context.offsets[window.start : window.end]
-            inside = [
-                place
-                for place, (first, last) in enumerate(spans)
-                if question.answer and first < end and last > question.start
-            ]
-            # A window that begins or ends within the answer does not hold it.
-            whole = inside and spans[inside[0]][0] <= question.start and spans[inside[-1]][1] >= end
-            yield Example(
-                ids=[*head, *context.ids[window.start : window.end], sep],
-                question=len(head),
-                start=len(head) + inside[0] if whole else 0,
-                end=len(head) + inside[-1] if whole else 0,
-                spans=spans,
-            )
+        return [int(self.tokenizer.cls_token_id), *asked[:_QUESTION_TOKENS], self._sep]
 
     def logits(self, examples: Sequence[Example]) -> tuple[torch.Tensor, torch.Tensor]:
         """Start and end logits, each (n, tokens of the longest), padding at minus infinity."""
@@ -157,6 +169,33 @@ class ReaderInTraining:
                 first, last = example.spans[span.start][0], example.spans[span.end][1]
                 best = (context[first:last], span.score - nothing)
         return best
+
+
+def _inside(spans: Sequence[tuple[int, int]], question: Question) -> list[int]:
+    """Places of the tokens that share a character with the answer."""
+    end = question.start + len(question.answer)
+    return [
+        place
+        for place, (first, last) in enumerate(spans)
+        if question.answer and first < end and last > question.start
+    ]
+
+
+def _example(
+    head: list[int], sep: int, context: Encoding, window: Window, question: Question
+) -> Example:
+    spans = context.offsets[window.start : window.end]
+    inside = _inside(spans, question)
+    end = question.start + len(question.answer)
+    # A window that begins or ends within the answer does not hold it.
+    whole = inside and spans[inside[0]][0] <= question.start and spans[inside[-1]][1] >= end
+    return Example(
+        ids=[*head, *context.ids[window.start : window.end], sep],
+        question=len(head),
+        start=len(head) + inside[0] if whole else 0,
+        end=len(head) + inside[-1] if whole else 0,
+        spans=spans,
+    )
 
 
 @dataclass(frozen=True)
@@ -240,6 +279,8 @@ def lessons(
         for place, (context, questions) in enumerate(article.paragraphs):
             for found in reader.examples(context, questions):
                 asked += found
+            for _ in range(_CUTTINGS):
+                asked += reader.cuttings(context, questions, draw)
             other = article.paragraphs[place - 1][0]
             elsewhere = [
                 question._replace(answer="", start=0)

@@ -140,13 +140,19 @@ def split_particles(tokenizer: Tokenizer) -> None:
     Answers are nouns without their particles, and a vocabulary of frequent pieces has both in one:
     of KorQuAD's answers a fifth end within a piece. Some nouns only look as if they ended in a
     particle and are cut too, which costs a token and nothing else.
+
+    A tokenizer that cuts so already stays as it is.
     """
     endings = "|".join(sorted(_PARTICLES, key=len, reverse=True))
+    ending = f"(?<=.)(?:{endings})$"
+    present = json.loads(tokenizer.to_str())["pre_tokenizer"] or {}
+    if any(part.get("pattern") == {"Regex": ending} for part in present.get("pretokenizers", ())):
+        return
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
             tokenizer.pre_tokenizer,
             pre_tokenizers.Punctuation(),
-            pre_tokenizers.Split(Regex(f"(?<=.)(?:{endings})$"), "isolated"),
+            pre_tokenizers.Split(Regex(ending), "isolated"),
         ]
     )
 
