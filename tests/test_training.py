@@ -36,7 +36,7 @@ from training import (
 )
 from training.batches import Batches
 from training.cloze import cloze_query, cloze_questions
-from training.export import export_encoder, save_encoder
+from training.export import export_encoder, export_reader, save_encoder
 from training.measures import cosines_of, measure, read_held_out
 from training.neighbours import neighbours
 from training.package import packaged_weights, read_weights
@@ -342,6 +342,38 @@ def test_the_average_of_two_models_lies_between_them(
 def test_models_of_different_vocabularies_are_not_averaged(trained: Path, base: Path) -> None:
     with pytest.raises(ValueError, match="one vocabulary"):
         average.average(Student.load(trained / "model"), Student.load(base), 0.5)
+
+
+def test_the_average_of_two_readers_is_a_reader(data: Path, trained: Path, tmp_path: Path) -> None:
+    """The other one is the same with every weight doubled."""
+    one = ReaderInTraining.load(trained / "model")
+    export_reader(one.model, one.tokenizer, tmp_path / "one", {})
+    with torch.no_grad():
+        for weight in one.model.parameters():
+            weight.mul_(2)
+    export_reader(one.model, one.tokenizer, tmp_path / "two", {})
+    options = ["--data", str(data), "--output", str(tmp_path / "between")]
+    arguments = [str(tmp_path / "one"), str(tmp_path / "two"), *options]
+    CliRunner().invoke(average.main, arguments, catch_exceptions=False)
+    single, between = (
+        load_file(tmp_path / name / "model.safetensors")["qa_outputs.weight"].float()
+        for name in ("one", "between")
+    )
+    assert torch.allclose(between, 1.5 * single, atol=2e-3)
+    assert open_reader(str(tmp_path / "between")).no_answer_threshold is not None
+
+
+def test_a_reader_and_an_encoder_are_not_averaged(
+    data: Path, trained: Path, tmp_path: Path
+) -> None:
+    one = ReaderInTraining.load(trained / "model")
+    export_reader(one.model, one.tokenizer, tmp_path / "one", {})
+    options = ["--data", str(data), "--output", str(tmp_path / "between")]
+    arguments = [str(trained / "model"), str(tmp_path / "one"), *options]
+    result = CliRunner().invoke(average.main, arguments)
+    assert result.exit_code == 2
+    assert "no average" in result.output
+    assert not (tmp_path / "between").exists()
 
 
 class _Interrupted(Exception):

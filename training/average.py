@@ -1,16 +1,22 @@
-"""Averages two bi-encoders: `python -m training.average LEFT RIGHT --data DATA --output OUT`."""
+"""Averages two models: `python -m training.average LEFT RIGHT --data DATA --output OUT`."""
 
 from pathlib import Path
+from typing import TypeVar
 
 import click
 import torch
+from torch import nn
 
 from training import sources
-from training.export import export_encoder
+from training.export import export_encoder, export_reader
+from training.options import held_out_option
+from training.reader import ReaderInTraining, ask_all, is_reader
 from training.student import Student
 
+Trained = TypeVar("Trained", Student, ReaderInTraining)
 
-def average(left: Student, right: Student, share: float) -> None:
+
+def average(left: Trained, right: Trained, share: float) -> None:
     """Moves the weights of ``left`` towards those of ``right`` by ``share``, from 0 to 1, in place.
 
     Where one was trained on from the other, the models between them are often better than both
@@ -21,12 +27,16 @@ def average(left: Student, right: Student, share: float) -> None:
     """
     if left.tokenizer.get_vocab() != right.tokenizer.get_vocab():
         raise ValueError("Only models of one vocabulary can be averaged.")
-    other = right.bert.state_dict()
+    other = _module(right).state_dict()
     with torch.no_grad():
-        for name, weight in left.bert.state_dict().items():
+        for name, weight in _module(left).state_dict().items():
             if other[name].shape != weight.shape:
                 raise ValueError(f"The models differ in the shape of {name}.")
             weight.lerp_(other[name], share)
+
+
+def _module(trained: Student | ReaderInTraining) -> nn.Module:
+    return trained.bert if isinstance(trained, Student) else trained.model
 
 
 @click.command()
@@ -37,11 +47,21 @@ def average(left: Student, right: Student, share: float) -> None:
     "--data",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     required=True,
-    help="Folder of the data; the thresholds are calibrated on its KorSTS dev.",
+    help="Folder of the data; thresholds are calibrated on its held-out parts.",
 )
+@held_out_option
 @click.option("--output", type=click.Path(path_type=Path), required=True)
-def main(left: Path, right: Path, share: float, data: Path, output: Path) -> None:
+def main(left: Path, right: Path, share: float, data: Path, held_out: int, output: Path) -> None:
     """Write a model between LEFT and RIGHT, of which one was trained on from the other."""
+    if is_reader(left) != is_reader(right):
+        raise click.UsageError("A bi-encoder and a reader have no average.")
+    if is_reader(left):
+        reader = ReaderInTraining.load(left)
+        average(reader, ReaderInTraining.load(right), share)
+        articles = sources.read_articles(data, held_out=True, last=held_out)
+        calibration = ask_all(reader, articles).calibration
+        export_reader(reader.model, reader.tokenizer, output, calibration)
+        return
     student = Student.load(left)
     average(student, Student.load(right), share)
     student.eval()

@@ -1,6 +1,5 @@
 """Figures of a bi-encoder or a reader: `python -m training.evaluate MODEL --data FOLDER`."""
 
-import json
 import time
 from functools import cache
 from pathlib import Path
@@ -9,7 +8,7 @@ import click
 import numpy as np
 
 from inference.calibration_plot import check_plot
-from inference.checkpoint import COMPILED, Checkpoint
+from inference.checkpoint import COMPILED
 from inference.encoders import load_encoder
 from inference.encoders.base import Encoder
 from inference.model import open_model
@@ -17,7 +16,7 @@ from training import sources
 from training.measures import HeldOut, cosines_of, embed_with, measure, read_held_out
 from training.options import held_out_option
 from training.plot import plot_scores
-from training.reader import ReaderInTraining, ask_all
+from training.reader import ReaderInTraining, ask_all, is_reader
 
 _DIMENSIONS = (None, 256, 128, 64)
 _SPEED_TEXTS = 1_024
@@ -48,7 +47,7 @@ def main(
     opened = open_model(model)
     checkpoint = opened.document
     click.echo(f"Model: {checkpoint.name}, {_megabytes(checkpoint.path):.1f} MB")
-    if _is_reader(checkpoint):
+    if is_reader(checkpoint.transformer_path):
         reader = ReaderInTraining.load(checkpoint.transformer_path)
         articles = sources.read_articles(data, held_out=True, last=held_out)
         _table({"": ask_all(reader, articles).figures})
@@ -78,11 +77,6 @@ def _speed(encoder: Encoder, held_out: HeldOut) -> float:
     began = time.perf_counter()
     embed_with(encoder, texts)
     return len(texts) / (time.perf_counter() - began)
-
-
-def _is_reader(checkpoint: Checkpoint) -> bool:
-    config = json.loads((checkpoint.transformer_path / "config.json").read_text(encoding="utf-8"))
-    return any("QuestionAnswering" in name for name in config.get("architectures") or ())
 
 
 def _megabytes(folder: Path) -> float:

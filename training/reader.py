@@ -1,5 +1,6 @@
 """Trains the reader: `python -m training.reader DATA --encoder FOLDER --output FOLDER`."""
 
+import json
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -40,7 +41,7 @@ _CUTTINGS = 2
 _CUTTING_TOKENS = (64, 256)
 
 # Share of the questions that are also asked of another paragraph of their article.
-_ELSEWHERE = 0.2
+_ELSEWHERE = 0.8
 
 
 @dataclass(frozen=True)
@@ -169,6 +170,12 @@ class ReaderInTraining:
                 first, last = example.spans[span.start][0], example.spans[span.end][1]
                 best = (context[first:last], span.score - nothing)
         return best
+
+
+def is_reader(folder: Path) -> bool:
+    """Whether a folder of transformers holds a reader, rather than an encoder."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return any("QuestionAnswering" in name for name in config.get("architectures") or ())
 
 
 def _inside(spans: Sequence[tuple[int, int]], question: Question) -> list[int]:
