@@ -522,7 +522,8 @@ def test_a_part_of_a_paragraph_holds_the_answer(data: Path, trained: Path) -> No
     assert len({part.start for part in parts}) > 15
     nothing = question._replace(answer="", start=0)
     assert not list(untrained.cuttings(long, [nothing], draw))
-    assert not list(untrained.cuttings("짧은 글", [question._replace(answer="글", start=3)], draw))
+    (whole,) = untrained.cuttings("짧은 글", [question._replace(answer="글", start=3)], draw)
+    assert (whole.spans[0][0], whole.spans[-1][1]) == (0, 4)
 
 
 def test_made_questions_ask_for_something_that_stands_in_the_paragraph() -> None:

@@ -15,7 +15,9 @@ from training.reader import Readings, fit
 
 
 @click.command()
-@run_options(output="build/training/folds.json", work="build/training/folds", steps=400, rate=2e-4)
+@run_options(
+    output="build/training/folds.json", work="build/training/folds", steps=1_600, rate=3e-4
+)
 @encoder_option
 @click.option(
     "--folds", type=click.IntRange(min=2), default=5, show_default=True, help="Readers to train."

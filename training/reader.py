@@ -2,6 +2,7 @@
 
 import json
 import random
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +39,11 @@ _BATCH = 16
 # Parts of a paragraph around an answer, as long as any number between: they take less time than
 # the whole, and the answer stands elsewhere in each.
 _CUTTINGS = 2
-_CUTTING_TOKENS = (64, 256)
+_CUTTING_TOKENS = (48, 192)
+
+# Shares of the steps, from the first: with parts alone, and with every other one a made question.
+_PARTS = 0.4
+_MADE = 0.6
 
 # Share of the questions that are also asked of another paragraph of their article.
 _ELSEWHERE = 0.8
@@ -112,14 +117,14 @@ class ReaderInTraining:
     ) -> Iterator[Example]:
         """A part of the paragraph around each answer, of any length and with it anywhere within.
 
-        Paragraphs that are no longer than the part, and answers, give none.
+        Where the paragraph is no longer, it is the whole; where the answer is longer, nothing.
         """
         encoded = self._fast.encode(context, add_special_tokens=False)
         tokens = len(encoded.ids)
         for question in questions:
             inside = _inside(encoded.offsets, question)
-            length = draw.randint(*_CUTTING_TOKENS)
-            if not inside or not len(inside) <= length < tokens:
+            length = min(draw.randint(*_CUTTING_TOKENS), tokens)
+            if not 0 < len(inside) <= length:
                 continue
             start = draw.randint(max(0, inside[-1] + 1 - length), min(inside[0], tokens - length))
             cut = Window(start, start + length)
@@ -277,9 +282,15 @@ def ask_all(reader: ReaderInTraining, articles: Sequence[Article]) -> Readings:
 
 def lessons(
     reader: ReaderInTraining, folder: Path, articles: Sequence[Article]
-) -> tuple[list[Example], list[Example]]:
-    """What the reader is taught: people's questions, and questions made from plain text."""
+) -> dict[str, list[Example]]:
+    """What the reader is taught, by its name in the log.
+
+    Returns:
+        ``parts``, people's questions and a part of the paragraph around the answer; ``asked``, the
+        same and all of the paragraph, or another one; ``made``, questions made from plain text.
+    """
     draw = random.Random(0)
+    parts: list[Example] = []
     asked: list[Example] = []
     made: list[Example] = []
     for article in articles:
@@ -287,7 +298,7 @@ def lessons(
             for found in reader.examples(context, questions):
                 asked += found
             for _ in range(_CUTTINGS):
-                asked += reader.cuttings(context, questions, draw)
+                parts += reader.cuttings(context, questions, draw)
             other = article.paragraphs[place - 1][0]
             elsewhere = [
                 question._replace(answer="", start=0)
@@ -304,7 +315,22 @@ def lessons(
             passage.korean, list(cloze_questions(passage.korean, 1, draw))
         ):
             made += found
-    return asked, made
+    return {"parts": parts, "asked": parts + asked, "made": made}
+
+
+def _order(steps: int) -> Iterator[tuple[str, int]]:
+    """The lesson of each step, and how many of the same came before it.
+
+    Few words first: where an answer stands is learnt from them in far fewer steps. Made questions
+    thin out: they teach to read, people's to answer.
+    """
+    before: Counter[str] = Counter()
+    for step in range(steps):
+        name = "parts" if step < _PARTS * steps else "asked"
+        if step % 2 and step < _MADE * steps:
+            name = "made"
+        yield name, before[name]
+        before[name] += 1
 
 
 def fit(
@@ -334,19 +360,16 @@ def fit(
     reader = ReaderInTraining.load(encoder)
     split_particles(reader.tokenizer.backend_tokenizer)
     nn.Module.to(reader.model, device)
-    asked, made = lessons(reader, folder, articles)
-    asked_batches = Batches([len(example.ids) for example in asked], _BATCH, seed=1)
-    made_batches = Batches([len(example.ids) for example in made], _BATCH, seed=2)
-    # Made questions come first and thin out: they teach to read, people's to answer.
-    drawn = [step % 2 == 0 or step > steps * 0.6 for step in range(steps)]
-    number = np.cumsum(drawn)
+    examples = lessons(reader, folder, articles)
+    batches = {
+        name: Batches([len(example.ids) for example in found], _BATCH, seed)
+        for seed, (name, found) in enumerate(examples.items())
+    }
+    order = list(_order(steps))
 
     def loss_of(step: int) -> dict[str, torch.Tensor]:
-        if drawn[step]:
-            batch = asked_batches[int(number[step]) - 1]
-            return {"asked": reader.loss([asked[place] for place in batch])}
-        batch = made_batches[step - int(number[step])]
-        return {"made": reader.loss([made[place] for place in batch])}
+        name, number = order[step]
+        return {name: reader.loss([examples[name][place] for place in batches[name][number]])}
 
     readings: list[Readings] = []
 
@@ -361,7 +384,7 @@ def fit(
 
 
 @click.command()
-@run_options(output="models/ko-reader", work="build/training/reader", steps=1_600, rate=2e-4)
+@run_options(output="models/ko-reader", work="build/training/reader", steps=2_200, rate=3e-4)
 @encoder_option
 @held_out_option
 def main(
