@@ -110,7 +110,7 @@ class ReaderInTraining:
         for question in questions:
             head = self._head(question)
             cuts = windows(len(encoded.ids), _WINDOW_TOKENS - len(head) - 1, _STRIDE)
-            yield [_example(head, self._sep, encoded, cut, question) for cut in cuts]
+            yield [_example(head, encoded, cut, question) for cut in cuts]
 
     def cuttings(
         self, context: str, questions: Sequence[Question], draw: random.Random
@@ -128,16 +128,13 @@ class ReaderInTraining:
                 continue
             start = draw.randint(max(0, inside[-1] + 1 - length), min(inside[0], tokens - length))
             cut = Window(start, start + length)
-            yield _example(self._head(question), self._sep, encoded, cut, question)
-
-    @property
-    def _sep(self) -> int:
-        return int(self.tokenizer.sep_token_id)
+            yield _example(self._head(question), encoded, cut, question)
 
     def _head(self, question: Question) -> list[int]:
         """``[CLS] question [SEP]``."""
+        cls, sep = self.tokenizer.cls_token_id, self.tokenizer.sep_token_id
         asked = self._fast.encode(question.text, add_special_tokens=False).ids
-        return [int(self.tokenizer.cls_token_id), *asked[:_QUESTION_TOKENS], self._sep]
+        return [cls, *asked[:_QUESTION_TOKENS], sep]
 
     def logits(self, examples: Sequence[Example]) -> tuple[torch.Tensor, torch.Tensor]:
         """Start and end logits, each (n, tokens of the longest), padding at minus infinity."""
@@ -193,16 +190,15 @@ def _inside(spans: Sequence[tuple[int, int]], question: Question) -> list[int]:
     ]
 
 
-def _example(
-    head: list[int], sep: int, context: Encoding, window: Window, question: Question
-) -> Example:
+def _example(head: list[int], context: Encoding, window: Window, question: Question) -> Example:
+    """What follows a head that ends in ``[SEP]`` ends in the same."""
     spans = context.offsets[window.start : window.end]
     inside = _inside(spans, question)
     end = question.start + len(question.answer)
     # A window that begins or ends within the answer does not hold it.
     whole = inside and spans[inside[0]][0] <= question.start and spans[inside[-1]][1] >= end
     return Example(
-        ids=[*head, *context.ids[window.start : window.end], sep],
+        ids=[*head, *context.ids[window.start : window.end], head[-1]],
         question=len(head),
         start=len(head) + inside[0] if whole else 0,
         end=len(head) + inside[-1] if whole else 0,
@@ -297,8 +293,7 @@ def lessons(
         for place, (context, questions) in enumerate(article.paragraphs):
             for found in reader.examples(context, questions):
                 asked += found
-            for _ in range(_CUTTINGS):
-                parts += reader.cuttings(context, questions, draw)
+            parts += reader.cuttings(context, [*questions] * _CUTTINGS, draw)
             other = article.paragraphs[place - 1][0]
             elsewhere = [
                 question._replace(answer="", start=0)
