@@ -70,7 +70,7 @@ def test_overload_is_refused_at_once_while_health_answers(start_service: StartSe
     assert max(health_s) < 1.0
     # The median, since forty clients share two cores with the service.
     assert sorted(refusal_s)[len(refusal_s) // 2] < 1.0
-    metrics = requests.get(f"{service.url}/metrics", timeout=60).text
+    metrics = requests.get(f"{service.url}/metrics", timeout=5).text
     assert 'ssang_refusals_total{reason="requests"}' in metrics
     assert _embed(service.url, TEXTS).status_code == 200
 
@@ -96,12 +96,12 @@ def test_sigterm_loses_no_admitted_request(start_service: StartService) -> None:
 def test_ready_turns_off_on_the_way_out(start_service: StartService) -> None:
     service = start_service()
     with requests.Session() as kept_alive, ThreadPoolExecutor(1) as pool:
-        assert kept_alive.get(f"{service.url}/ready", timeout=60).status_code == 200
+        assert kept_alive.get(f"{service.url}/ready", timeout=5).status_code == 200
         answer = pool.submit(_embed, service.url, _texts(1500))
         wait_until(lambda: _metric(service.url, "ssang_batch_texts_count") > 2)
         service.process.send_signal(signal.SIGTERM)
         wait_until(lambda: "Handling signal: term" in service.log)
-        response = kept_alive.get(f"{service.url}/ready", timeout=60)
+        response = kept_alive.get(f"{service.url}/ready", timeout=5)
         assert (response.status_code, response.json()) == (503, {"status": "stopping"})
         assert answer.result().status_code == 200
 
@@ -134,7 +134,7 @@ def test_one_log_line_a_request_with_its_id_and_without_its_text(
     service = start_service(log_format="json")
     secret = "누구에게도말하지않을비밀"
     _embed(service.url, [secret], headers={"X-Request-ID": "trace-7"})
-    wait_until(lambda: "trace-7" in service.log)
+    wait_until(lambda: "trace-7" in service.log, timeout_s=5)
     (line,) = [line for line in service.log.splitlines() if "trace-7" in line]
     assert re.search(r'"route": "/api/embed".*"status": 200.*"texts": 1', line)
     assert secret not in service.log

@@ -319,7 +319,7 @@ def test_the_work_stops_when_the_client_leaves(service: RunningService) -> None:
     response = _upload(service, _distinct(60_000))
     next(response.iter_lines())
     response.close()
-    wait_until(lambda: service.log.count("client left") > already)
+    wait_until(lambda: service.log.count("client left") > already, timeout_s=20)
     (line,) = [line for line in service.log.splitlines() if "client left" in line][already:]
     logged = json.loads(line)
     assert 0 < logged["rows"] < 60_000
@@ -335,7 +335,7 @@ def test_log_and_metrics_count_the_stream_to_its_end(service: RunningService) ->
     response = _upload(service, [f"{secret},가", "나", "다,라"])
     assert response.text.count("\n") == 5
     request_id = response.headers["X-Request-ID"]
-    wait_until(lambda: request_id in service.log)
+    wait_until(lambda: request_id in service.log, timeout_s=5)
     (line,) = [line for line in service.log.splitlines() if request_id in line]
     logged = json.loads(line)
     assert (logged["rows"], logged["failed"], logged["outcome"]) == (3, 1, "complete")
@@ -355,7 +355,7 @@ def test_more_streams_than_places_are_refused_while_short_requests_pass(
         assert statuses == [200, 200, 200, 429, 429]
         short = requests.post(f"{service.url}/api/embed", json={"texts": "가"}, timeout=60)
         assert short.status_code == 200
-    wait_until(lambda: _upload(service, ["가,나"]).status_code == 200)
+    wait_until(lambda: _upload(service, ["가,나"]).status_code == 200, timeout_s=20)
 
 
 def test_a_hundred_thousand_rows_in_bounded_memory(service: RunningService) -> None:
@@ -401,7 +401,7 @@ def test_a_client_that_leaves_in_mid_upload_gives_its_place_back(service: Runnin
                 b"POST /api/score-file HTTP/1.1\r\nHost: x\r\nContent-Length: 999\r\n"
                 b"Content-Type: multipart/form-data; boundary=x\r\n\r\n--x\r\n"
             )
-    wait_until(lambda: _upload(service, ["가,나"]).status_code == 200)
+    wait_until(lambda: _upload(service, ["가,나"]).status_code == 200, timeout_s=20)
 
 
 def _resident_mib(pid: str) -> float:

@@ -43,7 +43,7 @@ def _program(folder: Path, code: str) -> UserProgram:
 def _started(program: UserProgram, **limits: float) -> Iterator[UserModel]:
     model = UserModel(program, DEFAULTS, **{"deadline_s": 30, "hang_timeout_s": 30, **limits})
     model.start()
-    wait_until(lambda: model.state is not State.LOADING)
+    wait_until(lambda: model.state is not State.LOADING, timeout_s=10)
     yield model
     model.close()
 
