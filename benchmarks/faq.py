@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from inference.answering.asker import DEFAULT_TOP_K, Asker
 from inference.answering.base import Turn
@@ -94,11 +95,16 @@ def measure(collection: Collection, questions: Sequence[Question], mode: Mode) -
     ranks = np.array(
         [_rank(collection, question, mode) for question in questions if question.entry is not None]
     )
-    return Figures(
-        recall_at_1=float(np.mean(ranks <= 1)),
-        recall_at_3=float(np.mean(ranks <= 3)),
-        reciprocal_rank=float(np.mean(1 / ranks)),
-    )
+    return _figures(ranks)
+
+
+def measure_answers(engine: Engine, documents: Sequence[Document]) -> Figures:
+    """How the entries' own questions find their answers among the answers alone, by cosine."""
+    questions = [document.title for document in documents]
+    asked = engine.embed(questions, kind="query").vectors
+    answers = engine.embed([document.text for document in documents]).vectors
+    scores = asked @ answers.T
+    return _figures(1 + (scores > np.diagonal(scores)[:, None]).sum(axis=1))
 
 
 def parting(collection: Collection, questions: Sequence[Question]) -> float:
@@ -201,6 +207,14 @@ def answer_all(collection: Collection, nearness: Nearness, cases: Sequence[Case]
     return Answered(*(float(np.mean(row)) if row else np.nan for row in rows))
 
 
+def _figures(ranks: npt.NDArray[np.number]) -> Figures:
+    return Figures(
+        recall_at_1=float(np.mean(ranks <= 1)),
+        recall_at_3=float(np.mean(ranks <= 3)),
+        reciprocal_rank=float(np.mean(1 / ranks)),
+    )
+
+
 def _rank(collection: Collection, question: Question, mode: Mode) -> float:
     """The place of the right entry, from 1; infinite if it is not among the first."""
     hits = collection.search(Query(question.text, top_k=_DEPTH, mode=mode)).hits
@@ -235,10 +249,9 @@ def report(model: str) -> None:
     with _loaded(model) as engine, _collection(engine, sample_documents()) as collection:
         print("| mode | recall@1 | recall@3 | MRR |\n|---|---|---|---|")
         for mode in MODES:
-            found = measure(collection, questions, mode)
-            row = [found.recall_at_1, found.recall_at_3, found.reciprocal_rank]
             name = f"{mode} (default)" if mode == DEFAULT_MODE else mode
-            print(f"| {name} | {' | '.join(f'{100 * figure:.1f}' for figure in row)} |")
+            _print_figures(name, measure(collection, questions, mode))
+        _print_figures("own question to answer", measure_answers(engine, sample_documents()))
         print(
             f"questions parted from those about other things: {parting(collection, questions):.3f}"
         )
@@ -268,6 +281,11 @@ def calibrate_answers(model: str) -> None:
             }
         )
         _write(engine.model.document.path / "ssang.json", nearness)
+
+
+def _print_figures(name: str, found: Figures) -> None:
+    row = [found.recall_at_1, found.recall_at_3, found.reciprocal_rank]
+    print(f"| {name} | {' | '.join(f'{100 * figure:.1f}' for figure in row)} |")
 
 
 def _print_answers(rows: dict[str, Answered]) -> None:

@@ -10,12 +10,13 @@ from benchmarks.faq import (
     answer_all,
     held_out_cases,
     measure,
+    measure_answers,
     parting,
     read_cases,
     read_questions,
     sample_documents,
 )
-from inference.corpus.base import DEFAULT_MODE, MODES, Collection
+from inference.corpus.base import DEFAULT_MODE, MODES, Collection, make_document
 from inference.corpus.local import LocalCorpus
 from inference.embedder import EngineEmbedder
 from inference.engine import Engine
@@ -47,6 +48,17 @@ def test_questions_about_other_things_are_told_that_nothing_is_near(
     answered = answer_all(sample, engine.model.nearness, held_out_cases())
     assert answered.refused > 0.8
     assert 0 < answered.first <= answered.cited <= answered.answered
+
+
+def test_answers_are_found_by_the_questions_of_their_entries(engine: Engine) -> None:
+    texts = [document.text for document in sample_documents()]
+    same = measure_answers(engine, [make_document(text, title=text) for text in texts])
+    assert (same.recall_at_1, same.recall_at_3, same.reciprocal_rank) == (1, 1, 1)
+    titles = [*texts[1:], texts[0]]
+    others = [make_document(text, title=title) for text, title in zip(texts, titles, strict=True)]
+    assert measure_answers(engine, others).recall_at_1 == 0
+    found = measure_answers(engine, sample_documents())
+    assert 0.5 < found.recall_at_1 < found.reciprocal_rank < found.recall_at_3
 
 
 def test_no_held_out_question_chose_what_counts_as_near() -> None:
