@@ -37,7 +37,9 @@ train: $(VENV)/.train
 	$(BIN)/python -m training.tune $(DATA) --language en --base "$(ENGLISH)" \
 		--work $(STAGES)/tune-en --output $(STAGES)/english
 	$(BIN)/python -m training.encoder $(DATA) --teacher $(STAGES)/korean \
-		--english $(STAGES)/english --output models/ko-mini
+		--english $(STAGES)/english --output $(STAGES)/student
+	$(BIN)/python -m training.distill $(DATA) --start $(STAGES)/student --teacher $(STAGES)/korean \
+		--output models/ko-mini
 	$(BIN)/python -m training.reader $(DATA) --encoder models/ko-mini --output models/ko-reader
 
 clean:

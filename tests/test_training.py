@@ -26,6 +26,7 @@ from inference.similarity import normalize as unit
 from training import (
     average,
     cross_validate,
+    distill,
     encoder,
     evaluate,
     losses,
@@ -196,6 +197,47 @@ def test_a_run_goes_on_from_a_model(
     # As wide as the Korean teacher, whatever the English one is.
     assert after.bert.config.hidden_size == 96
     assert not torch.equal(before.embeddings, after.embeddings)
+
+
+def _distill(data: Path, start: Path, teacher: Path, folder: Path) -> Result:
+    arguments = [str(data), "--start", str(start), "--teacher", str(teacher), "--steps", "32"]
+    paths = ["--output", str(folder / "model"), "--work", str(folder / "work")]
+    return CliRunner().invoke(
+        distill.main, [*arguments, "--rate", "1e-3", *paths], catch_exceptions=False
+    )
+
+
+def test_a_student_comes_nearer_to_its_teacher_token_by_token(
+    data: Path, trained: Path, tuned: Path, tmp_path: Path
+) -> None:
+    result = _distill(data, trained / "model", tuned / "tuned", tmp_path)
+    assert result.exit_code == 0, result.output
+    log = (tmp_path / "work/log.jsonl").read_text().splitlines()
+    assert {"tokens", "paragraphs", "scores", "alike", "triples"} < {
+        name for line in log for name in json.loads(line)
+    }
+    texts = [row.left for row in sources.read_scored(data, "dev")]
+    teacher = Student.load(tuned / "tuned")
+    ids = teacher.tokenize(texts, 96)
+    before, after, wanted = (
+        model.eval().states(ids)[0].detach()
+        for model in (
+            Student.load(trained / "model"),
+            Student.load(tmp_path / "model"),
+            teacher,
+        )
+    )
+    assert losses.deviation(after, wanted) < losses.deviation(before, wanted)
+    assert open_checkpoint(str(tmp_path / "model")).path == tmp_path / "model"
+
+
+def test_a_teacher_of_other_tokens_or_another_width_is_refused(
+    data: Path, trained: Path, base: Path, english: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match="vocabulary"):
+        _distill(data, trained / "model", base, tmp_path)
+    with pytest.raises(ValueError, match="wide"):
+        _distill(data, base, english, tmp_path)
 
 
 def test_a_tuned_teacher_scores_pairs_more_as_people_do(
@@ -560,6 +602,8 @@ def test_losses_are_least_where_vectors_are_right() -> None:
     right = normalize(torch.randn(8, 16), dim=1)
     wrong = right.roll(1, dims=0)
     assert losses.distillation(right, right) == pytest.approx(0, abs=1e-6)
+    assert losses.deviation(right, right) == 0
+    assert losses.deviation(torch.zeros(8, 16), right) == 1
     assert losses.relation(right, right) == pytest.approx(0, abs=1e-6)
     assert losses.contrast(right, right) < losses.contrast(wrong, right)
     cosines = torch.tensor([0.1, 0.5, 0.9])

@@ -42,11 +42,14 @@ class Columns:
         """The texts of a batch, by column."""
         return [[column[place] for place in self.places(number)] for column in self._texts]
 
+    def ids(self, number: int) -> list[list[list[int]]]:
+        """Their token ids, by column."""
+        return [[column[place] for place in self.places(number)] for column in self._ids]
+
     def vectors(self, number: int) -> list[torch.Tensor]:
         """The student's vectors of the same, each (n, dim).
 
         Column by column: texts of unlike lengths (a question, its answer) waste no padding on each
         other.
         """
-        batch = self.places(number)
-        return [self._student([column[place] for place in batch]) for column in self._ids]
+        return [self._student(column) for column in self.ids(number)]

@@ -23,6 +23,7 @@ from training.lessons import (
     Scores,
     alike_texts,
     headed_texts,
+    korean_texts,
     taught,
 )
 from training.measures import HeldOut, measure, read_held_out
@@ -34,10 +35,6 @@ from training.trainer import Plan, train
 
 # Of a source's sentences so many are compared with their neighbours, and with the English teacher.
 _COMPARED = 250
-
-# Passages of each source, and every so many of the sentences without a translation.
-_PASSAGES = 60
-_ONE_IN = 3
 
 
 def lessons(
@@ -67,17 +64,7 @@ def lessons(
     questions = sources.read_questions(folder, held_out=False)
     triples, alike = sources.read_triples(folder), alike_texts(folder)
     chat = sources.read_chat(folder)
-    texts = [
-        *chain.from_iterable([(pair.korean, pair.korean) for pair in originals]),
-        *(pair.korean for pair in capped),
-        *(pair.korean for pair in sources.read_words(folder)),
-        *sources.read_korean(folder)[::_ONE_IN],
-        *(pair.korean for pair in sources.cap_sources(passages, cap=_PASSAGES)),
-        *(text for article in articles for text, _ in article.paragraphs),
-        *(question for question, _ in questions),
-        *chain.from_iterable([*triples, *alike, *chat]),
-        *(body for _, body in headed[::2]),
-    ]
+    texts = [*korean_texts(folder, aligned, source_cap), *(pair.korean for pair in originals)]
     english_texts = [pair.english for pair in [*originals, *capped[::2]]]
     first = {pair.korean: pair for pair in originals}
     compared = first | {pair.korean: pair for pair in sources.cap_sources(aligned, _COMPARED)}

@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,7 +16,7 @@ from training.cloze import SENTENCE_END, cloze_query
 from training.columns import Columns
 from training.measures import held_out_answers
 from training.neighbours import neighbours
-from training.student import Student
+from training.student import Student, mean
 from training.teacher import Teacher
 
 Item = TypeVar("Item")
@@ -33,6 +33,11 @@ _ENGLISH_SHARE = 0.6
 # Headed texts of each source that are not questions, and passages of each source.
 _HEADED = 150
 _PASSAGES = 150
+
+# Passages of each source that are read for their own sake, and every so many of the sentences
+# without a translation.
+_READ_PASSAGES = 60
+_ONE_IN = 3
 
 
 @dataclass(frozen=True)
@@ -85,9 +90,46 @@ class Distillation:
         (found,) = self._columns.vectors(number)
         (texts,) = self._columns.texts(number)
         wanted = self._teacher(texts).to(found.device)
-        loss = 2 * losses.distillation(found, wanted) + 0.5 * losses.contrast(found, wanted)
-        relations = [losses.relation(part, wanted) for part in losses.cut(found, DIMS)]
-        return loss + torch.stack(relations).mean()
+        return _towards(found, wanted)
+
+
+class Tokens:
+    """Every token's last state should be the teacher's, and with them the vector of the text.
+
+    A text teaches as many vectors as it has tokens (X. Jiao et al., TinyBERT, Findings of EMNLP
+    2020: of its losses, that of the last layer).
+
+    Args:
+        student: what learns.
+        teacher: as wide, and with the same vocabulary.
+        texts: to read.
+        size: texts a batch.
+        seed: of their order.
+
+    Raises:
+        ValueError: the teacher's tokens are others, or its states have another width.
+    """
+
+    def __init__(
+        self, student: Student, teacher: Student, texts: Sequence[str], size: int, seed: int
+    ) -> None:
+        if teacher.tokenizer.get_vocab() != student.tokenizer.get_vocab():
+            raise ValueError("The teacher of tokens must have the student's vocabulary.")
+        if teacher.embeddings.shape != student.embeddings.shape:
+            raise ValueError("The teacher of tokens must be as wide as the student.")
+        self._student, self._teacher = student, teacher
+        self._columns = Columns(
+            student, [(text,) for text in texts], size, tokens=PASSAGE_TOKENS, seed=seed
+        )
+
+    def __call__(self, number: int) -> torch.Tensor:
+        (ids,) = self._columns.ids(number)
+        found, mask = self._student.states(ids)
+        with torch.no_grad():
+            wanted, _ = self._teacher.states(ids)
+        within = mask.bool()
+        vectors = _towards(mean(found, mask), mean(wanted, mask))
+        return losses.deviation(found[within], wanted[within]) + vectors
 
 
 class Neighbours:
@@ -269,7 +311,7 @@ class Cloze:
         return _contrast(_vectors(self._student, queries, passages))
 
 
-def headed_texts(aligned: list[sources.Aligned]) -> list[tuple[str, str]]:
+def headed_texts(aligned: Sequence[sources.Aligned]) -> list[tuple[str, str]]:
     """Questions and titles with the text behind them, less the held-out ones."""
     mined = sources.mine_headed(aligned)
     held_out = {head.korean for head, _ in held_out_answers(mined)}
@@ -290,6 +332,37 @@ def alike_texts(folder: Path) -> list[tuple[str, str]]:
     for group in sources.read_paraphrases(folder, held_out=False):
         couples += pairwise([*group, group[0]])
     return couples
+
+
+def korean_texts(folder: Path, aligned: Sequence[sources.Aligned], cap: int) -> list[str]:
+    """Whatever Korean there is to read, but for the held-out parts, at most ``cap`` of a source."""
+    articles = sources.read_articles(folder, held_out=False)
+    couples = [
+        *sources.read_triples(folder),
+        *alike_texts(folder),
+        *sources.read_chat(folder),
+        *headed_texts(aligned),
+    ]
+    pairs = [
+        *sources.read_scored_originals(folder),
+        *sources.cap_sources(aligned, cap),
+        *sources.read_words(folder),
+        *sources.cap_sources(sources.mine_passages(aligned), cap=_READ_PASSAGES),
+    ]
+    return [
+        *(pair.korean for pair in pairs),
+        *sources.read_korean(folder)[::_ONE_IN],
+        *(text for article in articles for text, _ in article.paragraphs),
+        *(question for question, _ in sources.read_questions(folder, held_out=False)),
+        *chain.from_iterable(couples),
+    ]
+
+
+def _towards(found: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+    """How far vectors are from the teacher's, alone and among those of the batch."""
+    loss = 2 * losses.distillation(found, wanted) + 0.5 * losses.contrast(found, wanted)
+    relations = [losses.relation(part, wanted) for part in losses.cut(found, DIMS)]
+    return loss + torch.stack(relations).mean()
 
 
 def _contrast(columns: Sequence[torch.Tensor]) -> torch.Tensor:

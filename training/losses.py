@@ -18,6 +18,11 @@ def distillation(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
     return 1 - (student * teacher).sum(dim=1).mean()
 
 
+def deviation(found: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+    """The squared difference to what should be there, as a share of that squared."""
+    return F.mse_loss(found, wanted) / wanted.pow(2).mean()
+
+
 def contrast(
     anchors: torch.Tensor, positives: torch.Tensor, negatives: torch.Tensor | None = None
 ) -> torch.Tensor:

@@ -8,7 +8,7 @@ import csv
 import gzip
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -194,7 +194,7 @@ def read_questions(folder: Path, *, held_out: bool) -> list[tuple[str, str]]:
     ]
 
 
-def mine_passages(pairs: list[Aligned]) -> list[Aligned]:
+def mine_passages(pairs: Sequence[Aligned]) -> list[Aligned]:
     """Neighbouring sentences of one source as one longer text, in both languages.
 
     The files keep the order of the documents, so that three to six rows in a row mostly belong
@@ -213,7 +213,7 @@ def mine_passages(pairs: list[Aligned]) -> list[Aligned]:
     return passages
 
 
-def mine_headed(pairs: list[Aligned]) -> list[tuple[Aligned, Aligned]]:
+def mine_headed(pairs: Sequence[Aligned]) -> list[tuple[Aligned, Aligned]]:
     """What asks or names something, and the text behind it: question -> answer, title -> body."""
     found: list[tuple[Aligned, Aligned]] = []
     for place, (head, body) in enumerate(pairwise(pairs)):
@@ -254,7 +254,7 @@ def _is_sentence(pair: Aligned) -> bool:
     return pair.korean.endswith(("다.", "요.", "오.")) and len(pair.korean) >= 25
 
 
-def _join(rows: list[Aligned]) -> Aligned:
+def _join(rows: Sequence[Aligned]) -> Aligned:
     return Aligned(
         " ".join(row.english for row in rows), " ".join(row.korean for row in rows), rows[0].source
     )

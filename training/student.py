@@ -63,9 +63,12 @@ class Student(nn.Module):
 
     def forward(self, token_ids: Sequence[Sequence[int]]) -> torch.Tensor:
         """Unit vectors (n, dim), float32."""
+        return mean(*self.states(token_ids))
+
+    def states(self, token_ids: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+        """The last layer's state of each token (n, tokens of the longest, dim), and their mask."""
         ids, mask = pad(token_ids, 0, self.embeddings.device)
-        hidden = self.bert(input_ids=ids, attention_mask=mask).last_hidden_state
-        return F.normalize(pool(hidden.float(), mask, [Pooling.MEAN]), dim=1)
+        return self.bert(input_ids=ids, attention_mask=mask).last_hidden_state.float(), mask
 
     @torch.inference_mode()
     def embed(self, texts: Sequence[str]) -> Vectors:
@@ -77,3 +80,8 @@ class Student(nn.Module):
                 found = self([token_ids[place] for place in batch])
             vectors[batch] = found.cpu().numpy()
         return vectors
+
+
+def mean(states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Unit vectors (n, dim) of texts from :meth:`Student.states`."""
+    return F.normalize(pool(states, mask, [Pooling.MEAN]), dim=1)

@@ -1,0 +1,113 @@
+"""Trains a bi-encoder on, token by token: `python -m training.distill DATA --start FOLDER`.
+
+A student that has learnt whole texts from its teacher learns the tokens that they are the means of.
+"""
+
+from pathlib import Path
+
+import click
+import torch
+
+from inference.checkpoint import open_checkpoint
+from training import sources
+from training.average import average
+from training.export import export_encoder
+from training.lessons import (
+    Contrast,
+    Lesson,
+    Paragraphs,
+    Scores,
+    Tokens,
+    alike_texts,
+    korean_texts,
+    taught,
+)
+from training.measures import measure, read_held_out
+from training.options import run_options
+from training.student import Student
+from training.trainer import Plan, train
+
+# Of the English sentences, which come after the Korean ones, every so many.
+_ENGLISH_ONE_IN = 8
+
+
+def lessons(student: Student, teacher: Student, folder: Path, source_cap: int) -> list[Lesson]:
+    """The teacher's tokens in all there is to read, and a little of what people labelled.
+
+    Args:
+        student: as it starts.
+        teacher: of the same vocabulary and width.
+        folder: of the data.
+        source_cap: at most so many sentences of each source.
+    """
+    aligned = sources.read_aligned(folder)
+    english = [
+        pair.english
+        for pair in [
+            *sources.read_scored_originals(folder)[:: _ENGLISH_ONE_IN // 2],
+            *sources.cap_sources(aligned, source_cap)[::_ENGLISH_ONE_IN],
+        ]
+    ]
+    texts = list(dict.fromkeys([*korean_texts(folder, aligned, source_cap), *english]))
+    articles = sources.read_articles(folder, held_out=False)
+    triples = sources.read_triples(folder)
+    return [
+        Lesson("tokens", 1.0, 1, 0, Tokens(student, teacher, texts, 112, seed=21)),
+        Lesson("paragraphs", 0.5, 16, 3, Paragraphs(student, articles)),
+        Lesson("scores", 0.1, 16, 5, Scores(student, sources.read_scored(folder, "train"))),
+        Lesson("alike", 0.3, 32, 13, Contrast(student, alike_texts(folder), 48)),
+        Lesson("triples", 0.3, 32, 29, Contrast(student, triples, 32)),
+    ]
+
+
+@click.command()
+@run_options(output="models/ko-mini", work="build/training/distill", steps=900, rate=2e-4)
+@click.option(
+    "--start",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=Path("build/training/student"),
+    show_default=True,
+    help="Bi-encoder to train on.",
+)
+@click.option(
+    "--teacher",
+    default="build/training/korean",
+    show_default=True,
+    help="Encoder of the same vocabulary and width that it learns from.",
+)
+@click.option("--share", default=0.5, show_default=True, help="Of the new weights in the mean.")
+@click.option("--source-cap", default=2_500, show_default=True, help="Sentences of each source.")
+def main(
+    data: Path,
+    start: Path,
+    teacher: str,
+    output: Path,
+    work: Path,
+    share: float,
+    source_cap: int,
+    steps: int,
+    rate: float,
+    device: str,
+) -> None:
+    """Train a bi-encoder on the files in DATA, and write the mean of it and of what it was."""
+    torch.manual_seed(0)
+    student = Student.load(start).to(device)
+    of_tokens = Student.load(open_checkpoint(teacher).transformer_path).to(device)
+    curriculum = lessons(student, of_tokens.eval(), data, source_cap)
+    held_out = read_held_out(data)
+    plan = Plan(steps, rate, embedding_rate=2.0, measure_every=300, save_every=100)
+    train(
+        student,
+        student.embeddings,
+        lambda step: taught(curriculum, step),
+        plan,
+        work,
+        lambda: measure(student.embed, held_out),
+    )
+    average(student, Student.load(start).to(device), 1 - share)
+    export_encoder(student, output, held_out.scored)
+    click.echo(measure(student.embed, held_out))
+
+
+if __name__ == "__main__":
+    main()
