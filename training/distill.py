@@ -1,6 +1,6 @@
 """Trains a bi-encoder on, token by token: `python -m training.distill DATA --start FOLDER`.
 
-A student that has learnt whole texts from its teacher learns the tokens that they are the means of.
+A text's vector is the mean of its tokens': who knows each of these knows it as well.
 """
 
 from pathlib import Path
@@ -27,8 +27,9 @@ from training.options import run_options
 from training.student import Student
 from training.trainer import Plan, train
 
-# Of the English sentences, which come after the Korean ones, every so many.
+# Every so many of the English sentences, and of KorSTS's originals.
 _ENGLISH_ONE_IN = 8
+_ORIGINALS_ONE_IN = 4
 
 
 def lessons(student: Student, teacher: Student, folder: Path, source_cap: int) -> list[Lesson]:
@@ -44,7 +45,7 @@ def lessons(student: Student, teacher: Student, folder: Path, source_cap: int) -
     english = [
         pair.english
         for pair in [
-            *sources.read_scored_originals(folder)[:: _ENGLISH_ONE_IN // 2],
+            *sources.read_scored_originals(folder)[::_ORIGINALS_ONE_IN],
             *sources.cap_sources(aligned, source_cap)[::_ENGLISH_ONE_IN],
         ]
     ]
