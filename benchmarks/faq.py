@@ -98,15 +98,6 @@ def measure(collection: Collection, questions: Sequence[Question], mode: Mode) -
     return _figures(ranks)
 
 
-def measure_answers(engine: Engine, documents: Sequence[Document]) -> Figures:
-    """How the entries' own questions find their answers among the answers alone, by cosine."""
-    questions = [document.title for document in documents]
-    asked = engine.embed(questions, kind="query").vectors
-    answers = engine.embed([document.text for document in documents]).vectors
-    scores = asked @ answers.T
-    return _figures(1 + (scores > np.diagonal(scores)[:, None]).sum(axis=1))
-
-
 def parting(collection: Collection, questions: Sequence[Question]) -> float:
     """Area under the ROC curve of the best cosine: questions with an entry, and those without."""
     best = [
@@ -161,6 +152,27 @@ def held_out_cases() -> list[Case]:
         Case(question.text, titles[question.entry] if question.entry is not None else "")
         for question in read_questions()
     ]
+
+
+def own_questions(documents: Sequence[Document]) -> list[Case]:
+    """The entries' questions as they stand."""
+    return [Case(document.title, document.title) for document in documents]
+
+
+def measure_answers(
+    engine: Engine, documents: Sequence[Document], cases: Sequence[Case]
+) -> Figures:
+    """How questions find their entries' answers among the answers alone, by cosine.
+
+    Questions without an entry, and those after another, are left out.
+    """
+    titles = [document.title for document in documents]
+    asked = [case for case in cases if case.title and not case.history]
+    questions = engine.embed([case.text for case in asked], kind="query").vectors
+    answers = engine.embed([document.text for document in documents]).vectors
+    scores = questions @ answers.T
+    right = scores[np.arange(len(asked)), [titles.index(case.title) for case in asked]]
+    return _figures(1 + (scores > right[:, None]).sum(axis=1))
 
 
 def choose_nearness(
@@ -247,15 +259,16 @@ def report(model: str) -> None:
     """Prints a table of the modes, and one of the answers."""
     questions = read_questions()
     with _loaded(model) as engine, _collection(engine, sample_documents()) as collection:
-        print("| mode | recall@1 | recall@3 | MRR |\n|---|---|---|---|")
+        _print_head("mode")
         for mode in MODES:
             name = f"{mode} (default)" if mode == DEFAULT_MODE else mode
             _print_figures(name, measure(collection, questions, mode))
-        _print_figures("own question to answer", measure_answers(engine, sample_documents()))
         print(
             f"questions parted from those about other things: {parting(collection, questions):.3f}"
         )
         nearness = engine.model.nearness
+        print("\nquestions to answers alone\n")
+        _print_found(engine)
         print(f"\nanswers (floor {nearness.floor:g}, margin {nearness.margin:g})\n")
         _print_answers({"held out": answer_all(collection, nearness, held_out_cases())})
 
@@ -281,6 +294,22 @@ def calibrate_answers(model: str) -> None:
             }
         )
         _write(engine.model.document.path / "ssang.json", nearness)
+
+
+def _print_found(engine: Engine) -> None:
+    sample, (others, cases) = sample_documents(), read_cases()
+    _print_head("questions")
+    for name, documents, asked in (
+        ("sample, their own", sample, own_questions(sample)),
+        ("sample, in other words", sample, held_out_cases()),
+        ("calibration, their own", others, own_questions(others)),
+        ("calibration, in other words", others, cases),
+    ):
+        _print_figures(name, measure_answers(engine, documents, asked))
+
+
+def _print_head(name: str) -> None:
+    print(f"| {name} | recall@1 | recall@3 | MRR |\n|---|---|---|---|")
 
 
 def _print_figures(name: str, found: Figures) -> None:
