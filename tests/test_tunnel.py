@@ -10,7 +10,7 @@ from pathlib import Path
 import ngrok
 import pytest
 import requests
-from running_service import RunningService, StartService, wait_until
+from running_service import RunningService, StartService, free_port, wait_until
 from ssang_command import refusal
 
 TOKEN = "token-of-the-tests"
@@ -121,7 +121,7 @@ def test_missing_token_tells_the_two_steps_before_anything_starts(
 
 def test_refused_token_ends_with_one_sentence(agent: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NGROK_AUTHTOKEN", "bad")
-    sentence = refusal("serve", "--tunnel", "ngrok")
+    sentence = refusal("serve", "--tunnel", "ngrok", "--port", free_port())
     assert "authentication failed" in sentence
     assert "NGROK_AUTHTOKEN" in sentence
     assert not _is_alive(json.loads(agent.read_text())["pid"])
