@@ -9,7 +9,6 @@ import click
 import torch
 
 from inference.checkpoint import open_checkpoint
-from training import sources
 from training.average import average
 from training.export import export_encoder
 from training.lessons import (
@@ -18,10 +17,9 @@ from training.lessons import (
     Paragraphs,
     Scores,
     Tokens,
-    alike_texts,
-    korean_texts,
     taught,
 )
+from training.material import Material
 from training.measures import measure, read_held_out
 from training.options import run_options
 from training.student import Student
@@ -41,23 +39,15 @@ def lessons(student: Student, teacher: Student, folder: Path, source_cap: int) -
         folder: of the data.
         source_cap: at most so many sentences of each source.
     """
-    aligned = sources.read_aligned(folder)
-    english = [
-        pair.english
-        for pair in [
-            *sources.read_scored_originals(folder)[::_ORIGINALS_ONE_IN],
-            *sources.cap_sources(aligned, source_cap)[::_ENGLISH_ONE_IN],
-        ]
-    ]
-    texts = list(dict.fromkeys([*korean_texts(folder, aligned, source_cap), *english]))
-    articles = sources.read_articles(folder, held_out=False)
-    triples = sources.read_triples(folder)
+    material = Material.read(folder, source_cap)
+    english = [*material.originals[::_ORIGINALS_ONE_IN], *material.capped[::_ENGLISH_ONE_IN]]
+    texts = list(dict.fromkeys([*material.texts, *(pair.english for pair in english)]))
     return [
         Lesson("tokens", 1.0, 1, 0, Tokens(student, teacher, texts, 112, seed=21)),
-        Lesson("paragraphs", 0.5, 16, 3, Paragraphs(student, articles)),
-        Lesson("scores", 0.1, 16, 5, Scores(student, sources.read_scored(folder, "train"))),
-        Lesson("alike", 0.3, 32, 13, Contrast(student, alike_texts(folder), 48)),
-        Lesson("triples", 0.3, 32, 29, Contrast(student, triples, 32)),
+        Lesson("paragraphs", 0.5, 16, 3, Paragraphs(student, material.articles)),
+        Lesson("scores", 0.1, 16, 5, Scores(student, material.scored)),
+        Lesson("alike", 0.3, 32, 13, Contrast(student, material.alike, 48)),
+        Lesson("triples", 0.3, 32, 29, Contrast(student, material.triples, 32)),
     ]
 
 

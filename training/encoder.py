@@ -1,7 +1,6 @@
 """Trains the bi-encoder: `python -m training.encoder DATA --teacher FOLDER --output FOLDER`."""
 
 from collections.abc import Sequence
-from itertools import chain
 from pathlib import Path
 
 import click
@@ -21,11 +20,9 @@ from training.lessons import (
     Paragraphs,
     Ranking,
     Scores,
-    alike_texts,
-    headed_texts,
-    korean_texts,
     taught,
 )
+from training.material import Material
 from training.measures import HeldOut, measure, read_held_out
 from training.options import run_options
 from training.package import packaged_english
@@ -55,36 +52,33 @@ def lessons(
         work: where what the teachers say is kept.
         source_cap: at most so many sentences of each source.
     """
-    aligned = sources.read_aligned(folder)
-    originals = sources.read_scored_originals(folder)
-    capped = sources.cap_sources(aligned, source_cap)
-    headed = headed_texts(aligned)
-    passages = sources.mine_passages(aligned)
-    articles = sources.read_articles(folder, held_out=False)
-    questions = sources.read_questions(folder, held_out=False)
-    triples, alike = sources.read_triples(folder), alike_texts(folder)
-    chat = sources.read_chat(folder)
-    texts = [*korean_texts(folder, aligned, source_cap), *(pair.korean for pair in originals)]
-    english_texts = [pair.english for pair in [*originals, *capped[::2]]]
+    material = Material.read(folder, source_cap)
+    originals, headed = material.originals, material.headed
+    # KorSTS is read twice as often.
+    texts = [*material.texts, *(pair.korean for pair in originals)]
+    english_texts = [pair.english for pair in [*originals, *material.capped[::2]]]
     first = {pair.korean: pair for pair in originals}
-    compared = first | {pair.korean: pair for pair in sources.cap_sources(aligned, _COMPARED)}
+    compared = first | {
+        pair.korean: pair for pair in sources.cap_sources(material.aligned, _COMPARED)
+    }
     pairs = list(compared.values())
-    known = [*texts, *english_texts, *chain.from_iterable(headed), *compared]
+    known = [*texts, *english_texts, *compared]
     teacher = Teacher(korean, known, work)
     of_english = Teacher(english, [pair.english for pair in pairs], work)
     asked = [pair for pair in headed if pair[0].endswith("?")]
-    scored = sources.read_scored(folder, "train")
+    answers = [*asked, *headed, *material.chat[::3]]
+    finding = [*asked, *2 * material.questions]
     neighbours = Neighbours(student, pairs, len(first), teacher, of_english, groups=12)
     return [
         Lesson("distillation", 1.0, 1, 0, Distillation(student, texts, teacher, 112, seed=1)),
         Lesson("neighbours", 1.0, 2, 0, neighbours),
-        Lesson("answers", 0.6, 4, 1, Contrast(student, [*asked, *headed, *chat[::3]], 40)),
-        Lesson("paragraphs", 0.5, 8, 3, Paragraphs(student, articles)),
-        Lesson("scores", 0.1, 16, 5, Scores(student, scored)),
-        Lesson("cloze", 0.4, 16, 7, Cloze(student, passages, articles)),
-        Lesson("alike", 0.3, 16, 13, Contrast(student, alike, 48)),
-        Lesson("triples", 0.3, 16, 13, Contrast(student, triples, 32)),
-        Lesson("finding", 0.5, 16, 15, Ranking(student, [*asked, *2 * questions], teacher, 24)),
+        Lesson("answers", 0.6, 4, 1, Contrast(student, answers, 40)),
+        Lesson("paragraphs", 0.5, 8, 3, Paragraphs(student, material.articles)),
+        Lesson("scores", 0.1, 16, 5, Scores(student, material.scored)),
+        Lesson("cloze", 0.4, 16, 7, Cloze(student, material.passages, material.articles)),
+        Lesson("alike", 0.3, 16, 13, Contrast(student, material.alike, 48)),
+        Lesson("triples", 0.3, 16, 13, Contrast(student, material.triples, 32)),
+        Lesson("finding", 0.5, 16, 15, Ranking(student, finding, teacher, 24)),
         Lesson("english", 0.5, 16, 15, Distillation(student, english_texts, teacher, 64, seed=2)),
     ]
 

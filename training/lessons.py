@@ -3,8 +3,6 @@
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, pairwise
-from pathlib import Path
 from typing import TypeVar
 
 import torch
@@ -14,7 +12,6 @@ from training import losses, sources
 from training.batches import Batches
 from training.cloze import SENTENCE_END, cloze_query
 from training.columns import Columns
-from training.measures import held_out_answers
 from training.neighbours import neighbours
 from training.student import Student, mean
 from training.teacher import Teacher
@@ -30,14 +27,8 @@ _HIGHEST_SCORE = 5.0
 # How much the teacher of English counts where both sides of a pair are known.
 _ENGLISH_SHARE = 0.6
 
-# Headed texts of each source that are not questions, and passages of each source.
-_HEADED = 150
+# Passages of each source.
 _PASSAGES = 150
-
-# Passages of each source that are read for their own sake, and every so many of the sentences
-# without a translation.
-_READ_PASSAGES = 60
-_ONE_IN = 3
 
 
 @dataclass(frozen=True)
@@ -309,53 +300,6 @@ class Cloze:
         drawn = _draw_each(self._groups, self._SOURCES, self._EACH, draw)
         queries, passages = zip(*(cloze_query(part, draw) for part in drawn), strict=True)
         return _contrast(_vectors(self._student, queries, passages))
-
-
-def headed_texts(aligned: Sequence[sources.Aligned]) -> list[tuple[str, str]]:
-    """Questions and titles with the text behind them, less the held-out ones."""
-    mined = sources.mine_headed(aligned)
-    held_out = {head.korean for head, _ in held_out_answers(mined)}
-    counts: dict[str, int] = {}
-    found: list[tuple[str, str]] = []
-    for head, body in mined:
-        if head.korean in held_out:
-            continue
-        counts[head.source] = counts.get(head.source, 0) + 1
-        if head.korean.endswith("?") or counts[head.source] <= _HEADED:
-            found.append((head.korean, body.korean))
-    return found
-
-
-def alike_texts(folder: Path) -> list[tuple[str, str]]:
-    """Two ways to say one thing: neighbours in each group of paraphrases, in a ring, and more."""
-    couples = sources.read_duplicates(folder)
-    for group in sources.read_paraphrases(folder, held_out=False):
-        couples += pairwise([*group, group[0]])
-    return couples
-
-
-def korean_texts(folder: Path, aligned: Sequence[sources.Aligned], cap: int) -> list[str]:
-    """Whatever Korean there is to read, but for the held-out parts, at most ``cap`` of a source."""
-    articles = sources.read_articles(folder, held_out=False)
-    couples = [
-        *sources.read_triples(folder),
-        *alike_texts(folder),
-        *sources.read_chat(folder),
-        *headed_texts(aligned),
-    ]
-    pairs = [
-        *sources.read_scored_originals(folder),
-        *sources.cap_sources(aligned, cap),
-        *sources.read_words(folder),
-        *sources.cap_sources(sources.mine_passages(aligned), cap=_READ_PASSAGES),
-    ]
-    return [
-        *(pair.korean for pair in pairs),
-        *sources.read_korean(folder)[::_ONE_IN],
-        *(text for article in articles for text, _ in article.paragraphs),
-        *(question for question, _ in sources.read_questions(folder, held_out=False)),
-        *chain.from_iterable(couples),
-    ]
 
 
 def _towards(found: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:

@@ -20,10 +20,9 @@ from training.lessons import (
     Lesson,
     Paragraphs,
     Scores,
-    alike_texts,
-    headed_texts,
     taught,
 )
+from training.material import alike_texts, headed_texts
 from training.measures import cosines_of
 from training.options import run_options
 from training.package import packaged_english
