@@ -9,6 +9,9 @@ from pathlib import Path
 # float32, and on x86 its sums may overflow. ARM's names are those of Linux.
 _INT8_INSTRUCTIONS = {"avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm"}
 
+# Instructions that multiply bfloat16; where they are missing, it is converted at every product.
+_BF16_INSTRUCTIONS = {"avx512_bf16", "amx_bf16", "bf16"}
+
 
 def available_cores() -> int:
     """Cores this process may use: its affinity, and the quota of its control group (v2)."""
@@ -26,6 +29,11 @@ def has_fast_int8() -> bool:
     if platform.system() == "Darwin":
         return platform.machine() == "arm64"
     return bool(_INT8_INSTRUCTIONS & _instructions())
+
+
+def has_fast_bf16() -> bool:
+    """Whether the processor multiplies bfloat16 faster than float32, as far as Linux tells."""
+    return bool(_BF16_INSTRUCTIONS & _instructions())
 
 
 @cache

@@ -3,7 +3,7 @@ import os
 import pytest
 
 from inference import device
-from inference.device import available_cores
+from inference.device import available_cores, has_fast_bf16
 from webapp.capacity import (
     Capacity,
     choose_capacity,
@@ -53,6 +53,23 @@ def test_settings_win() -> None:
 
 def test_more_workers_than_cores_still_compute() -> None:
     assert choose_capacity(Settings(workers=8), cores=2, gpu=False) == Capacity(8, 1)
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"flags": "fma avx2 avx512f avx512_bf16"}, True),
+        ({"flags": "fma avx2 amx_bf16"}, True),
+        ({"Features": "asimd asimddp bf16"}, True),
+        ({"flags": "fma avx2 avx512f avx512_vnni"}, False),
+        ({}, False),
+    ],
+)
+def test_tells_processors_that_multiply_bfloat16(
+    monkeypatch: pytest.MonkeyPatch, fields: dict[str, str], expected: bool
+) -> None:
+    monkeypatch.setattr(device, "cpu_fields", lambda: fields)
+    assert has_fast_bf16() is expected
 
 
 def test_cores_are_at_least_one() -> None:

@@ -21,6 +21,7 @@ from inference.calibration import area_under_roc, calibrate
 from inference.spans import Window, best_spans, windows
 from inference.torch_model import pad
 from training import sources
+from training.arithmetic import autocast
 from training.batches import Batches
 from training.cloze import cloze_questions
 from training.export import export_reader
@@ -159,7 +160,7 @@ class ReaderInTraining:
     def answer(self, context: str, question: Question) -> tuple[str, float]:
         """The best span over all windows, and its logits less those of no answer."""
         (examples,) = self.examples(context, [question])
-        with torch.autocast(self.model.device.type, dtype=torch.bfloat16):
+        with autocast(self.model.device):
             starts, ends = (part.cpu().numpy() for part in self.logits(examples))
         best = ("", -np.inf)
         for row, example in enumerate(examples):

@@ -14,6 +14,7 @@ from inference.checkpoint import Pooling
 from inference.encoders.head import pool
 from inference.similarity import Vectors
 from inference.torch_model import pad
+from training.arithmetic import autocast
 from training.batches import by_length
 
 _MEASURING_TOKENS = 4_096
@@ -76,7 +77,7 @@ class Student(nn.Module):
         token_ids = self.tokenize(texts, self.bert.config.max_position_embeddings)
         vectors = np.zeros((len(texts), self.bert.config.hidden_size), dtype=np.float32)
         for batch in by_length([len(row) for row in token_ids], _MEASURING_TOKENS):
-            with torch.autocast(self.embeddings.device.type, dtype=torch.bfloat16):
+            with autocast(self.embeddings.device):
                 found = self([token_ids[place] for place in batch])
             vectors[batch] = found.cpu().numpy()
         return vectors

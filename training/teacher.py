@@ -12,6 +12,7 @@ import torch
 from inference.checkpoint import open_checkpoint
 from inference.encoders.torch_encoder import TorchEncoder
 from inference.similarity import Vectors
+from training.arithmetic import precision
 
 _LONGEST = 160
 _BATCH = 64
@@ -35,7 +36,7 @@ class TeacherModel:
 def open_teacher(reference: str, device: str) -> TeacherModel:
     """A model folder or hub id, cut at 160 tokens."""
     checkpoint = open_checkpoint(reference)
-    encoder = TorchEncoder(checkpoint, device=device, precision="bf16", threads=0)
+    encoder = TorchEncoder(checkpoint, device=device, precision=precision(device), threads=0)
 
     def embed(texts: Sequence[str]) -> Vectors:
         return encoder.encode(encoder.tokenize(texts, "document", _LONGEST).ids)

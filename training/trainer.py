@@ -12,6 +12,8 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
+from training.arithmetic import autocast
+
 Measures = dict[str, float]
 
 
@@ -82,8 +84,7 @@ def train(
             torch.manual_seed(step)
             for group in optimizer.param_groups:
                 group["lr"] = plan.rate * group["scale"] * _rate(step, plan)
-            # Gradients and weights stay float32; only the arithmetic within is bfloat16.
-            with torch.autocast(device.type, dtype=torch.bfloat16):
+            with autocast(device):
                 parts = loss_of(step)
             loss = torch.stack(list(parts.values())).sum()
             optimizer.zero_grad(set_to_none=True)
