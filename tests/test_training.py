@@ -24,7 +24,6 @@ from inference.reader_model import open_reader
 from inference.similarity import Vectors
 from inference.similarity import normalize as unit
 from training import (
-    arithmetic,
     average,
     cross_validate,
     distill,
@@ -39,8 +38,6 @@ from training import (
 from training.batches import Batches
 from training.cloze import cloze_query, cloze_questions
 from training.export import export_encoder, export_reader, save_encoder
-from training.lessons import Tokens
-from training.material import Material
 from training.measures import cosines_of, measure, read_held_out
 from training.neighbours import neighbours
 from training.package import packaged_weights, read_weights
@@ -241,40 +238,6 @@ def test_a_teacher_of_other_tokens_or_another_width_is_refused(
         _distill(data, trained / "model", base, tmp_path)
     with pytest.raises(ValueError, match="wide"):
         _distill(data, base, english, tmp_path)
-
-
-def test_tokens_teach_the_same_however_many_are_computed_at_once(
-    trained: Path, tuned: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    student, teacher = Student.load(trained / "model"), Student.load(tuned / "tuned")
-    texts = [" ".join(["이 영화는 정말 재미있다."] * (1 + place % 5)) for place in range(40)]
-    found = []
-    for at_once in (1, 64, 4_096):
-        monkeypatch.setattr(Tokens, "_AT_ONCE", at_once)
-        lesson = Tokens(student.eval(), teacher.eval(), texts, 3, seed=1)
-        found.append(float(lesson(0).detach()))
-    assert found[0] == pytest.approx(found[2], rel=1e-4)
-    assert found[1] == pytest.approx(found[2], rel=1e-4)
-    assert float(Tokens(teacher, teacher, texts, 3, seed=1)(0)) == pytest.approx(0, abs=1e-4)
-
-
-def test_questions_are_read_beside_their_paragraph(data: Path) -> None:
-    texts = Material.read(data, source_cap=100).texts
-    article = sources.read_articles(data, held_out=False)[0]
-    for text, questions in article.paragraphs:
-        first = texts.index(text) + 1
-        assert texts[first : first + len(questions)] == [question.text for question in questions]
-
-
-@pytest.mark.parametrize(("fast", "kind"), [(True, torch.bfloat16), (False, torch.float32)])
-def test_bfloat16_is_used_where_the_processor_has_it(
-    monkeypatch: pytest.MonkeyPatch, fast: bool, kind: torch.dtype
-) -> None:
-    monkeypatch.setattr(arithmetic, "has_fast_bf16", lambda: fast)
-    layer = torch.nn.Linear(4, 4)
-    with arithmetic.autocast(torch.device("cpu")):
-        assert layer(torch.ones(1, 4)).dtype == kind
-    assert arithmetic.precision("cuda:0") == "bf16"
 
 
 def test_a_tuned_teacher_scores_pairs_more_as_people_do(

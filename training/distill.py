@@ -43,7 +43,7 @@ def lessons(student: Student, teacher: Student, folder: Path, source_cap: int) -
     english = [*material.originals[::_ORIGINALS_ONE_IN], *material.capped[::_ENGLISH_ONE_IN]]
     texts = list(dict.fromkeys([*material.texts, *(pair.english for pair in english)]))
     return [
-        Lesson("tokens", 1.0, 1, 0, Tokens(student, teacher, texts, 14, seed=21)),
+        Lesson("tokens", 1.0, 1, 0, Tokens(student, teacher, texts, 112, seed=21)),
         Lesson("paragraphs", 0.5, 16, 3, Paragraphs(student, material.articles)),
         Lesson("scores", 0.1, 16, 5, Scores(student, material.scored)),
         Lesson("alike", 0.3, 32, 13, Contrast(student, material.alike, 48)),

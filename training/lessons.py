@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from training import losses, sources
-from training.batches import Batches, by_length
+from training.batches import Batches
 from training.cloze import SENTENCE_END, cloze_query
 from training.columns import Columns
 from training.neighbours import neighbours
@@ -85,62 +85,42 @@ class Distillation:
 
 
 class Tokens:
-    """Every token's last state should be the teacher's, and with them the vectors of the texts.
+    """Every token's last state should be the teacher's, and with them the vector of the text.
 
     A text teaches as many vectors as it has tokens (X. Jiao et al., TinyBERT, Findings of EMNLP
-    2020: of its losses, that of the last layer). A batch is of short runs of neighbouring texts,
-    questions and what answers them among these, long beside short: as in a search, the student
-    has to rank what lies near each other as the teacher does.
+    2020: of its losses, that of the last layer).
 
     Args:
         student: what learns.
         teacher: as wide, and with the same vocabulary.
-        texts: to read; what has to do with each other stands together.
-        runs: runs a batch, of eight texts each.
+        texts: to read.
+        size: texts a batch.
         seed: of their order.
 
     Raises:
         ValueError: the teacher's tokens are others, or its states have another width.
     """
 
-    _RUN = 8
-    # Of a batch so many padded tokens are computed at once: the products stay in the caches.
-    _AT_ONCE = 512
-
     def __init__(
-        self, student: Student, teacher: Student, texts: Sequence[str], runs: int, seed: int
+        self, student: Student, teacher: Student, texts: Sequence[str], size: int, seed: int
     ) -> None:
         if teacher.tokenizer.get_vocab() != student.tokenizer.get_vocab():
             raise ValueError("The teacher of tokens must have the student's vocabulary.")
         if teacher.embeddings.shape != student.embeddings.shape:
             raise ValueError("The teacher of tokens must be as wide as the student.")
         self._student, self._teacher = student, teacher
-        ids = student.tokenize(texts, PASSAGE_TOKENS)
-        self._runs = [ids[first : first + self._RUN] for first in range(0, len(ids), self._RUN)]
-        self._batches = Batches([self._RUN] * len(self._runs), runs, seed)
+        self._columns = Columns(
+            student, [(text,) for text in texts], size, tokens=PASSAGE_TOKENS, seed=seed
+        )
 
     def __call__(self, number: int) -> torch.Tensor:
-        ids = [row for place in self._batches[number] for row in self._runs[place]]
-        parts = [
-            self._read([ids[place] for place in places])
-            for places in by_length([len(row) for row in ids], self._AT_ONCE)
-        ]
-        tokens, aims, found, wanted = (torch.cat(part) for part in zip(*parts, strict=True))
-        cosines = wanted @ wanted.T
-        among = [
-            15 * losses.relation(part, wanted) + 0.3 * losses.ranking(part, cosines)
-            for part in losses.cut(found, DIMS)
-        ]
-        alone = losses.deviation(tokens, aims) + 2 * losses.distillation(found, wanted)
-        return alone + torch.stack(among).mean()
-
-    def _read(self, ids: Sequence[list[int]]) -> tuple[torch.Tensor, ...]:
-        """States of the tokens and what they should be; vectors of the texts and likewise."""
+        (ids,) = self._columns.ids(number)
         found, mask = self._student.states(ids)
         with torch.no_grad():
             wanted, _ = self._teacher.states(ids)
         within = mask.bool()
-        return found[within], wanted[within], mean(found, mask), mean(wanted, mask)
+        vectors = _towards(mean(found, mask), mean(wanted, mask))
+        return losses.deviation(found[within], wanted[within]) + vectors
 
 
 class Neighbours:

@@ -1,6 +1,6 @@
 """All that the bi-encoder is taught from, read once, less the held-out parts."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain, pairwise
 from pathlib import Path
@@ -13,7 +13,7 @@ _HEADED = 150
 
 # Passages of each source that are read for their own sake, and every so many of the sentences
 # without a translation.
-_PASSAGES = 150
+_PASSAGES = 60
 _ONE_IN = 3
 
 
@@ -68,7 +68,7 @@ class Material:
 
     @property
     def texts(self) -> list[str]:
-        """Whatever Korean there is to read; what has to do with each other stands together."""
+        """Whatever Korean there is to read."""
         pairs = [
             *self.originals,
             *self.capped,
@@ -78,15 +78,10 @@ class Material:
         return [
             *(pair.korean for pair in pairs),
             *self.korean[::_ONE_IN],
-            *chain.from_iterable(self._asked()),
+            *(text for article in self.articles for text, _ in article.paragraphs),
+            *(question for question, _ in self.questions),
             *chain.from_iterable([*self.triples, *self.alike, *self.chat, *self.headed]),
         ]
-
-    def _asked(self) -> Iterator[list[str]]:
-        """Paragraphs, each before its questions."""
-        for article in self.articles:
-            for text, questions in article.paragraphs:
-                yield [text, *(question.text for question in questions)]
 
 
 def headed_texts(aligned: Sequence[sources.Aligned]) -> list[tuple[str, str]]:
