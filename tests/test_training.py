@@ -24,6 +24,7 @@ from inference.reader_model import open_reader
 from inference.similarity import Vectors
 from inference.similarity import normalize as unit
 from training import (
+    arithmetic,
     average,
     cross_validate,
     distill,
@@ -238,6 +239,17 @@ def test_a_teacher_of_other_tokens_or_another_width_is_refused(
         _distill(data, trained / "model", base, tmp_path)
     with pytest.raises(ValueError, match="wide"):
         _distill(data, base, english, tmp_path)
+
+
+@pytest.mark.parametrize(("fast", "kind"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_bfloat16_is_used_where_the_processor_has_it(
+    monkeypatch: pytest.MonkeyPatch, fast: bool, kind: torch.dtype
+) -> None:
+    monkeypatch.setattr(arithmetic, "has_fast_bf16", lambda: fast)
+    layer = torch.nn.Linear(4, 4)
+    with arithmetic.autocast(torch.device("cpu")):
+        assert layer(torch.ones(1, 4)).dtype == kind
+    assert arithmetic.precision("cuda:0") == "bf16"
 
 
 def test_a_tuned_teacher_scores_pairs_more_as_people_do(
