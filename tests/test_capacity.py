@@ -3,7 +3,7 @@ import os
 import pytest
 
 from inference import device
-from inference.device import available_cores, has_fast_bf16
+from inference.device import available_cores, has_fast_bf16, has_fast_int8
 from webapp.capacity import (
     Capacity,
     choose_capacity,
@@ -70,6 +70,24 @@ def test_tells_processors_that_multiply_bfloat16(
 ) -> None:
     monkeypatch.setattr(device, "cpu_fields", lambda: fields)
     assert has_fast_bf16() is expected
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"flags": "sse4_2 fma avx2"}, True),
+        ({"flags": "sse4_2 fma avx2 avx512_vnni"}, True),
+        ({"Features": "asimd asimddp"}, True),
+        ({"flags": "sse4_2 avx"}, False),
+        ({"Features": "asimd"}, False),
+    ],
+)
+def test_tells_processors_that_are_fast_with_8_bit_integers(
+    monkeypatch: pytest.MonkeyPatch, fields: dict[str, str], expected: bool
+) -> None:
+    monkeypatch.setattr(device.platform, "system", lambda: "Linux")
+    monkeypatch.setattr(device, "cpu_fields", lambda: fields)
+    assert has_fast_int8() is expected
 
 
 def test_cores_are_at_least_one() -> None:

@@ -78,8 +78,9 @@ def _session(graph: Path, threads: int) -> onnxruntime.InferenceSession:
     options.intra_op_num_threads = threads
     # Between two batches the cores are for others, such as the threads that read requests.
     options.add_session_config_entry("session.force_spinning_stop", "1")
-    # Without instructions for 8-bit products, x86 adds them up in 16 bits, where they overflow if
-    # one side has a sign. With this it has none there; elsewhere nothing changes.
+    # AVX2 adds up products of signed and unsigned integers in 16 bits, where they overflow. With
+    # this it takes unsigned ones, which do not; processors with instructions for both stay as
+    # they are.
     options.add_session_config_entry("session.x64quantprecision", "1")
     return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
