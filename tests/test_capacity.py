@@ -85,7 +85,7 @@ def test_tells_processors_that_multiply_bfloat16(
 def test_tells_processors_that_are_fast_with_8_bit_integers(
     monkeypatch: pytest.MonkeyPatch, fields: dict[str, str], expected: bool
 ) -> None:
-    monkeypatch.setattr(device.platform, "system", lambda: "Linux")
+    monkeypatch.setattr("platform.system", lambda: "Linux")
     monkeypatch.setattr(device, "cpu_fields", lambda: fields)
     assert has_fast_int8() is expected
 
