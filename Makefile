@@ -40,7 +40,7 @@ train: $(VENV)/.train
 		--english $(STAGES)/english --output $(STAGES)/student
 	$(BIN)/python -m training.distill $(DATA) --start $(STAGES)/student --teacher $(STAGES)/korean \
 		--output models/ko-mini
-	$(BIN)/python -m training.reader $(DATA) --encoder models/ko-mini --output models/ko-reader
+	$(BIN)/python -m training.reader $(DATA) --encoder $(STAGES)/start --output models/ko-reader
 
 clean:
 	rm -rf $(VENV) build dist

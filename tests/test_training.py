@@ -499,6 +499,26 @@ def test_the_reader_is_trained_on_the_encoder_and_evaluated(
     assert open_reader(str(tmp_path / "reader")).no_answer_threshold is not None
 
 
+def test_a_reader_takes_the_first_layers_of_its_encoder(trained: Path, tmp_path: Path) -> None:
+    whole, first = (
+        ReaderInTraining.load(trained / "model"),
+        ReaderInTraining.load(trained / "model", 1),
+    )
+    assert first.model.config.num_hidden_layers == 1 < whole.model.config.num_hidden_layers
+    of_whole, of_first = whole.model.bert.state_dict(), first.model.bert.state_dict()
+    assert all(torch.equal(weight, of_whole[name]) for name, weight in of_first.items())
+    export_reader(first.model, first.tokenizer, tmp_path / "reader", {})
+    assert ReaderInTraining.load(tmp_path / "reader").model.config.num_hidden_layers == 1
+
+
+def test_a_reader_has_no_more_layers_than_its_encoder(trained: Path) -> None:
+    whole, asked = (
+        ReaderInTraining.load(trained / "model"),
+        ReaderInTraining.load(trained / "model", 99),
+    )
+    assert asked.model.config.num_hidden_layers == whole.model.config.num_hidden_layers
+
+
 def test_a_reader_that_is_trained_on_keeps_its_head_and_tokenizer(
     data: Path, trained: Path, tmp_path: Path
 ) -> None:

@@ -10,21 +10,23 @@ from pathlib import Path
 import click
 
 from training import sources
-from training.options import encoder_option, run_options
+from training.options import encoder_option, layers_option, run_options
 from training.reader import Readings, fit
 
 
 @click.command()
 @run_options(
-    output="build/training/folds.json", work="build/training/folds", steps=1_600, rate=3e-4
+    output="build/training/folds.json", work="build/training/folds", steps=1_600, rate=1.5e-4
 )
 @encoder_option
+@layers_option
 @click.option(
     "--folds", type=click.IntRange(min=2), default=5, show_default=True, help="Readers to train."
 )
 def main(
     data: Path,
     encoder: Path,
+    layers: int,
     output: Path,
     work: Path,
     steps: int,
@@ -45,7 +47,7 @@ def main(
         unseen = articles[fold::folds]
         others = [article for number, article in enumerate(articles) if number % folds != fold]
         place = work / f"fold-{fold}"
-        _, readings = fit(encoder, data, others, unseen, steps, rate, place, device)
+        _, readings = fit(encoder, layers, data, others, unseen, steps, rate, place, device)
         found.append(readings)
         click.echo(f"fold {fold}: {readings.figures}")
     figures = {

@@ -53,7 +53,16 @@ held_out_option = click.option(
 encoder_option = click.option(
     "--encoder",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    default=Path("models/ko-mini"),
+    default=Path("build/training/start"),
     show_default=True,
-    help="Bi-encoder whose layers a reader starts from, or a reader, which is trained on.",
+    help="Encoder whose layers a reader starts from, or a reader, which is trained on.",
+)
+
+layers_option = click.option(
+    "--first-layers",
+    "layers",
+    type=click.IntRange(min=1),
+    default=8,
+    show_default=True,
+    help="So many of the encoder's layers; a reader does without those after them.",
 )
