@@ -1,7 +1,9 @@
 """``ssang answer``."""
 
 import json
+import os
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from click.testing import CliRunner, Result
@@ -54,6 +56,18 @@ def test_standard_input_and_context_are_read_alike(ask: Ask) -> None:
     part = shown[0].split("  ", 1)[1]
     # On one line, whatever line breaks the text has.
     assert f"[{part}]" in shown[1]
+
+
+def test_named_pipe_is_read_like_a_file(ask: Ask, tmp_path: Path) -> None:
+    """What a shell gives for ``<(command)``."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = Thread(target=pipe.write_bytes, args=(CONTEXT.encode("cp949"),), daemon=True)
+    writer.start()
+    read = ask(str(pipe), "-n", "3")
+    writer.join(timeout=10)
+    assert read.exit_code == 0, read.output
+    assert read.output == ask("--context", CONTEXT, "-n", "3").output
 
 
 def test_no_answer_is_said(ask: Ask) -> None:
