@@ -43,7 +43,7 @@ from training.measures import cosines_of, measure, read_held_out
 from training.neighbours import neighbours
 from training.package import packaged_weights, read_weights
 from training.reader import ReaderInTraining
-from training.student import Student
+from training.student import Student, thin
 from training.teacher import Teacher, TeacherModel, open_teacher
 from training.trainer import Plan, train
 from training.vocabulary import split_particles, trim, unigram, wrap_tokenizer
@@ -176,11 +176,11 @@ def test_a_student_begins_with_some_of_the_layers_of_its_teacher(
 ) -> None:
     teacher = Student.load(tuned / "tuned")
     last = teacher.bert.state_dict()["encoder.layer.3.output.dense.weight"]
-    encoder.thin(teacher, [0, 3])
+    thin(teacher.bert, [0, 3])
     assert torch.equal(teacher.bert.state_dict()["encoder.layer.1.output.dense.weight"], last)
     assert Student.load(trained / "model").bert.config.num_hidden_layers == 2
     with pytest.raises(ValueError, match="no layer 7 among 2"):
-        encoder.thin(teacher, [0, 7])
+        thin(teacher.bert, [0, 7])
 
 
 def test_a_run_goes_on_from_a_model(

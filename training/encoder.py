@@ -1,11 +1,9 @@
 """Trains the bi-encoder: `python -m training.encoder DATA --teacher FOLDER --output FOLDER`."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import click
 import torch
-from torch import nn
 
 from inference.checkpoint import open_checkpoint
 from training import sources
@@ -26,7 +24,7 @@ from training.material import Material
 from training.measures import HeldOut, measure, read_held_out
 from training.options import run_options
 from training.package import packaged_english
-from training.student import Student
+from training.student import Student, thin
 from training.teacher import Teacher, TeacherModel, open_teacher
 from training.trainer import Plan, train
 
@@ -83,19 +81,6 @@ def lessons(
     ]
 
 
-def thin(student: Student, layers: Sequence[int]) -> None:
-    """Leaves only some of the layers, in place.
-
-    Raises:
-        ValueError: the student does not have one of them.
-    """
-    encoder = student.bert.encoder
-    if max(layers) >= len(encoder.layer):
-        raise ValueError(f"There is no layer {max(layers)} among {len(encoder.layer)}: --layers.")
-    encoder.layer = nn.ModuleList(encoder.layer[place] for place in layers)
-    student.bert.config.num_hidden_layers = len(layers)
-
-
 @click.command()
 @run_options(output="models/ko-mini", work="build/training/encoder", steps=1_200, rate=3e-4)
 @click.option(
@@ -138,7 +123,7 @@ def main(
     torch.manual_seed(0)
     student = Student.load(start or open_checkpoint(teacher).transformer_path)
     if not start:
-        thin(student, [int(place) for place in layers.split(",")])
+        thin(student.bert, [int(place) for place in layers.split(",")])
     student.to(device)
     korean = open_teacher(teacher, device)
     of_english = open_teacher(english or packaged_english(), device)

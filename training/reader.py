@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from tokenizers import Encoding
 from torch import nn
-from transformers import BertConfig, BertForQuestionAnswering, PreTrainedTokenizerFast
+from transformers import BertForQuestionAnswering, PreTrainedTokenizerFast
 
 from inference.calibration import area_under_roc, calibrate
 from inference.spans import Window, best_spans, windows
@@ -28,6 +28,7 @@ from training.export import export_reader
 from training.options import encoder_option, held_out_option, layers_option, run_options
 from training.sources import Article, Question
 from training.squad import exact_match, f1
+from training.student import thin
 from training.trainer import Plan, train
 from training.vocabulary import split_particles
 
@@ -99,18 +100,16 @@ class ReaderInTraining:
                 (H. Sajjad et al., On the effect of dropping layers of pre-trained transformer
                 models, 2023, find the last the least missed).
         """
-        config = BertConfig.from_pretrained(
+        model = BertForQuestionAnswering.from_pretrained(
             folder,
+            dtype=torch.float32,
             local_files_only=True,
             # torch's fused attention on CPUs knows no dropout: with it a step takes three times
             # as long. The other dropout stays.
             attention_probs_dropout_prob=0.0,
         )
         if layers is not None:
-            config.num_hidden_layers = min(layers, config.num_hidden_layers)
-        model = BertForQuestionAnswering.from_pretrained(
-            folder, config=config, dtype=torch.float32, local_files_only=True
-        )
+            thin(model.bert, range(min(layers, model.config.num_hidden_layers)))
         return cls(model, PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True))
 
     @property

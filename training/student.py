@@ -83,6 +83,19 @@ class Student(nn.Module):
         return vectors
 
 
+def thin(bert: BertModel, layers: Sequence[int]) -> None:
+    """Leaves only some of the layers, in place.
+
+    Raises:
+        ValueError: it does not have one of them.
+    """
+    encoder = bert.encoder
+    if max(layers) >= len(encoder.layer):
+        raise ValueError(f"There is no layer {max(layers)} among {len(encoder.layer)}: --layers.")
+    encoder.layer = nn.ModuleList(encoder.layer[place] for place in layers)
+    bert.config.num_hidden_layers = len(layers)
+
+
 def mean(states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Unit vectors (n, dim) of texts from :meth:`Student.states`."""
     return F.normalize(pool(states, mask, [Pooling.MEAN]), dim=1)
