@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from threading import Thread
 
 from click.testing import CliRunner
 
@@ -45,6 +46,13 @@ def ssang(*arguments: object, model: Path | None = None, stdin: str | None = Non
         encoding="utf-8",
         timeout=120,
     )
+
+
+def named_pipe(path: Path, content: bytes) -> Path:
+    """A pipe that is read once, as a shell makes for ``<(command)``."""
+    os.mkfifo(path)
+    Thread(target=path.write_bytes, args=(content,), daemon=True).start()
+    return path
 
 
 def ssang_here(*arguments: object, stdin: str | None = None) -> Completed:

@@ -1,12 +1,11 @@
 """``ssang answer``."""
 
 import json
-import os
 from pathlib import Path
-from threading import Thread
 
 import pytest
 from click.testing import CliRunner, Result
+from ssang_command import named_pipe
 from tiny_reader import save_reader
 
 from webapp.cli import main
@@ -59,13 +58,8 @@ def test_standard_input_and_context_are_read_alike(ask: Ask) -> None:
 
 
 def test_named_pipe_is_read_like_a_file(ask: Ask, tmp_path: Path) -> None:
-    """What a shell gives for ``<(command)``."""
-    pipe = tmp_path / "pipe"
-    os.mkfifo(pipe)
-    writer = Thread(target=pipe.write_bytes, args=(CONTEXT.encode("cp949"),), daemon=True)
-    writer.start()
+    pipe = named_pipe(tmp_path / "pipe", CONTEXT.encode("cp949"))
     read = ask(str(pipe), "-n", "3")
-    writer.join(timeout=10)
     assert read.exit_code == 0, read.output
     assert read.output == ask("--context", CONTEXT, "-n", "3").output
 

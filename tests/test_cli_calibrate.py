@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from ssang_command import refusal, ssang
+from ssang_command import named_pipe, refusal, ssang
 from tiny_model import SENTENCES, save_bert, write_json
 
 from inference.model import open_model
@@ -47,6 +47,16 @@ def test_thresholds_come_into_the_models_file(model: Path, scored: Path, tmp_pat
     assert thresholds.high == written["thresholds"]["high"]
     assert f"{thresholds.high:.4f}" in done.stdout
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_named_pipe_is_read_like_a_file(model: Path, scored: Path, tmp_path: Path) -> None:
+    pipe = named_pipe(tmp_path / "pipe", scored.read_bytes())
+    levels = ["--high", 4, "--medium", 2.5, "--binary", 3, "--dry-run"]
+    of_pipe, of_file = (
+        ssang("calibrate", source, *levels, model=model) for source in (pipe, scored)
+    )
+    assert of_pipe.returncode == 0, of_pipe.stderr
+    assert of_pipe.stdout == of_file.stdout
 
 
 def test_labels_of_0_and_1_give_the_threshold_of_a_match(model: Path, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 from running_service import wait_until
 from ssang_command import (
     Completed,
+    named_pipe,
     refusal,
     refusal_here,
     ssang,
@@ -50,6 +51,12 @@ def _kept(data: Path, name: str) -> list[Document]:
 def _info(data: Path, name: str) -> CollectionInfo:
     with opened_corpus(Settings(data_dir=str(data))) as corpus:
         return corpus.open(name).info()
+
+
+def test_named_pipe_goes_in_like_a_file(model: Path, tmp_path: Path) -> None:
+    pipe = named_pipe(tmp_path / "pipe", "제목,내용\n가,나\n".encode("cp949"))
+    _index(tmp_path / "data", "a", pipe, model=model)
+    assert [document.text for document in _kept(tmp_path / "data", "a")] == ["나"]
 
 
 def test_files_and_folders_go_in_and_what_is_bad_is_told(model: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ssang_command import refusal, ssang
+from ssang_command import named_pipe, refusal, ssang
 from tiny_model import SENTENCES, WIDTH, save_bert
 
 from inference.score_file import open_score_file
@@ -36,6 +36,16 @@ def test_scores_open_right_in_excel(model: Path, tmp_path: Path) -> None:
     assert float(third["score"]) == pytest.approx(1.0, abs=1e-5)
     assert (third["grade"], third["match"], third["truncated"]) == ("high", "true", "false")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "scores.csv"]
+
+
+def test_named_pipe_is_scored_like_a_file(model: Path, tmp_path: Path) -> None:
+    content = f"query,document\n{SENTENCES[0]},{SENTENCES[1]}\n".encode("cp949")
+    file, pipe = tmp_path / "a.csv", named_pipe(tmp_path / "pipe", content)
+    file.write_bytes(content)
+    for source, output in ((file, tmp_path / "file.csv"), (pipe, tmp_path / "pipe.csv")):
+        done = ssang("score", source, "-o", output, model=model)
+        assert done.returncode == 0, done.stderr
+    assert (tmp_path / "pipe.csv").read_bytes() == (tmp_path / "file.csv").read_bytes()
 
 
 def test_json_lines_say_the_same_as_the_api(model: Path, tmp_path: Path) -> None:

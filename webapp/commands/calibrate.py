@@ -21,6 +21,7 @@ from inference.resource import locate
 from inference.table import Table, open_table
 from webapp.commands.model import loaded_engine, model_flags
 from webapp.commands.progress import progress_bar
+from webapp.commands.source import open_path
 from webapp.settings import Settings
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def calibrate(
     existing = _read_settings_file(target)
     if plot:
         check_plot()
-    with Path(source).open("rb") as file:
+    with open_path(Path(source)) as file:
         table = open_table(file, name=source)
         pairs = PairTable.of(table, query_column=query_column, document_column=document_column)
         labels = _read_labels(table, table.require_column(*_label_names(label_column)))

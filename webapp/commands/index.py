@@ -24,6 +24,7 @@ from inference.errors import InvalidInput, SsangError
 from inference.resource import locate
 from webapp.commands.corpus import loaded_corpus, search_flags, stop
 from webapp.commands.progress import progress_bar, say
+from webapp.commands.source import open_path
 from webapp.settings import Settings
 
 Rows = Iterator[Document | Fault]
@@ -117,7 +118,7 @@ def read_source(name: str, source: DocumentSource) -> Rows:
 
 def _read(paths: Iterable[Path], open_file: Callable[..., DocumentSource]) -> Rows:
     for file in _files(paths):
-        with file.path.open("rb") as opened:
+        with open_path(file.path) as opened:
             try:
                 source = open_file(opened, name=file.name)
             except InvalidInput as error:

@@ -12,6 +12,7 @@ from inference.score_file import open_score_file
 from inference.table import open_table
 from webapp.commands.model import loaded_engine, model_flags
 from webapp.commands.progress import progress_bar
+from webapp.commands.source import open_path
 from webapp.settings import Settings
 
 
@@ -49,7 +50,7 @@ def score(
     """
     options = ReadOptions(max_length=max_length, truncate=not no_truncate)
     summary = Summary()
-    with Path(source).open("rb") as file, open_score_file(output) as write:
+    with open_path(Path(source)) as file, open_score_file(output) as write:
         table = open_table(file, name=source, file_format=file_format, encoding=encoding)
         pairs = PairTable.of(table, query_column=query_column, document_column=document_column)
         with loaded_engine(settings) as engine, progress_bar(None, unit="rows") as bar:
