@@ -2,9 +2,11 @@
 
 import json
 import random
+import re
 import shutil
 import zlib
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +39,7 @@ from training import (
     tune,
 )
 from training.batches import Batches
-from training.cloze import cloze_query, cloze_questions
+from training.cloze import SENTENCE_END, cloze_query, cloze_questions
 from training.export import export_encoder, export_reader, save_encoder
 from training.measures import cosines_of, measure, read_held_out
 from training.neighbours import neighbours
@@ -491,7 +493,9 @@ def test_the_reader_is_trained_on_the_encoder_and_evaluated(
     table = CliRunner().invoke(
         evaluate.main, [str(tmp_path / "reader"), "--data", str(data)], catch_exceptions=False
     )
-    assert "| exact_match |" in table.output
+    assert "| sentence_absence_auc |" in table.output
+    (speed,) = re.findall(r"Questions a second \(cpu, fp32\): ([\d.]+)", table.output)
+    assert float(speed) > 0
     loaded = ReaderInTraining.load(tmp_path / "reader")
     context, (question,) = sources.read_articles(data)[0].paragraphs[0]
     answer, _ = loaded.answer(context, question)
@@ -553,7 +557,8 @@ def test_cross_validation_asks_every_question_once(
         sources.read_questions(data, held_out=True) + sources.read_questions(data, held_out=False)
     )
     assert len(found["folds"]) == 2
-    assert found["all"].keys() == {"exact_match", "f1", "absence_auc"}
+    assert found["all"].keys() == found["folds"][0].keys()
+    assert {"exact_match", "f1", "absence_auc", "sentence_absence_auc"} == found["all"].keys()
     low, high = sorted(fold["f1"] for fold in found["folds"])
     assert low <= found["all"]["f1"] <= high
     again = CliRunner().invoke(cross_validate.main, [*arguments, *where], catch_exceptions=False)
@@ -598,6 +603,40 @@ def test_a_part_of_a_paragraph_holds_the_answer(data: Path, trained: Path) -> No
     assert not list(untrained.cuttings(long, [nothing], draw))
     (whole,) = untrained.cuttings("짧은 글", [question._replace(answer="글", start=3)], draw)
     assert (whole.spans[0][0], whole.spans[-1][1]) == (0, 4)
+
+
+def test_a_question_is_asked_of_a_sentence_or_two_with_the_answer_and_without(
+    data: Path, trained: Path
+) -> None:
+    untrained = ReaderInTraining.load(trained / "model")
+    split_particles(untrained.tokenizer.backend_tokenizer)
+    context, (question,) = sources.read_articles(data)[0].paragraphs[0]
+    after = " 그 밖의 일은 알려지지 않았다. 그래도 이야기는 남았다."
+    once_more = f" 그리고 {question.answer}에는 다른 일도 있었다."
+    whole = context + after + once_more
+    sentences = [text for text in SENTENCE_END.split(whole) if text]
+    runs = {*sentences, *map(" ".join, pairwise(sentences))}
+    read = list(untrained.lines(whole, [question] * 40, random.Random(2)))
+    texts, without = (
+        {
+            whole[line.spans[0][0] : line.spans[-1][1]].strip()
+            for line in read
+            if bool(line.start) is held
+        }
+        for held in (True, False)
+    )
+    for line in read:
+        if line.start:
+            first = line.spans[line.start - line.question][0]
+            last = line.spans[line.end - line.question][1]
+            assert (first, whole[first:last]) == (question.start, question.answer)
+        else:
+            assert line.end == 0
+    assert len(read) == 80
+    assert texts == {text for text in runs if text in context + after and question.answer in text}
+    assert without == {text for text in runs if question.answer not in text}
+    (alone,) = untrained.lines(sentences[1], [question._replace(start=0)], random.Random(2))
+    assert alone.start
 
 
 def test_made_questions_ask_for_something_that_stands_in_the_paragraph() -> None:

@@ -2,9 +2,11 @@
 
 import json
 import random
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ from inference.torch_model import pad
 from training import sources
 from training.arithmetic import autocast
 from training.batches import Batches
-from training.cloze import cloze_questions
+from training.cloze import SENTENCE_END, cloze_questions
 from training.export import export_reader
 from training.options import encoder_option, held_out_option, layers_option, run_options
 from training.sources import Article, Question
@@ -142,6 +144,34 @@ class ReaderInTraining:
             cut = Window(start, start + length)
             yield _example(self._head(question), encoded, cut, question)
 
+    def lines(
+        self, context: str, questions: Sequence[Question], draw: random.Random
+    ) -> Iterator[Example]:
+        """Each question of one or two sentences with the answer, and of as many without it.
+
+        Sentences that hold the answer's words elsewhere are passed over, and a paragraph without
+        any others gives the first only.
+        """
+        encoded = self._fast.encode(context, add_special_tokens=False)
+        sentences = list(_sentences(context, encoded.offsets))
+        for question in questions:
+            head = self._head(question)
+            several = min(draw.randint(1, 2), len(sentences))
+            cuts = {
+                Window(first.start, last.end)
+                for first, last in zip(sentences, sentences[several - 1 :], strict=False)
+            }
+            found = [_example(head, encoded, cut, question) for cut in sorted(cuts)]
+            holding = [example for example in found if example.start]
+            lacking = [
+                example
+                for example in found
+                if question.answer not in context[example.spans[0][0] : example.spans[-1][1]]
+            ]
+            for choice in (holding, lacking):
+                if choice:
+                    yield draw.choice(choice)
+
     def _head(self, question: Question) -> list[int]:
         """``[CLS] question [SEP]``."""
         cls, sep = self.tokenizer.cls_token_id, self.tokenizer.sep_token_id
@@ -167,10 +197,14 @@ class ReaderInTraining:
         at = at.to(starts.device)
         return (F.cross_entropy(starts, at[:, 0]) + F.cross_entropy(ends, at[:, 1])) / 2
 
-    @torch.inference_mode()
     def answer(self, context: str, question: Question) -> tuple[str, float]:
-        """The best span over all windows, and its logits less those of no answer."""
+        """The best span of the paragraph, and its logits less those of no answer."""
         (examples,) = self.examples(context, [question])
+        return self.read(context, examples)
+
+    @torch.inference_mode()
+    def read(self, context: str, examples: Sequence[Example]) -> tuple[str, float]:
+        """The same over windows of a paragraph, all of one question."""
         with autocast(self.model.device):
             starts, ends = (part.cpu().numpy() for part in self.logits(examples))
         best = ("", -np.inf)
@@ -202,6 +236,17 @@ def _inside(spans: Sequence[tuple[int, int]], question: Question) -> list[int]:
     ]
 
 
+def _sentences(context: str, spans: Sequence[tuple[int, int]]) -> Iterator[Window]:
+    """The tokens of each sentence of a paragraph."""
+    firsts = [first for first, _ in spans]
+    # A word's first token may begin with the space before it.
+    breaks = [bisect_left(firsts, found.start()) for found in SENTENCE_END.finditer(context)]
+    for start, end in pairwise([0, *breaks, len(spans)]):
+        # A stop may follow another.
+        if start < end:
+            yield Window(start, end)
+
+
 def _example(head: list[int], context: Encoding, window: Window, question: Question) -> Example:
     """What follows a head that ends in ``[SEP]`` ends in the same."""
     spans = context.offsets[window.start : window.end]
@@ -224,15 +269,18 @@ class Readings:
 
     Attributes:
         matches, f1s: of each question, read in its own paragraph.
-        margins: logits of the best span less those of no answer, in the right paragraph and, for
-            every third question, in the next one of its article.
-        present: which of the margins are of the right paragraph.
+        margins: logits of the best span less those of no answer: in the right paragraph; for every
+            third question, in the next one of its article; in a sentence or two of the right one,
+            with the answer and without.
+        present: which of the margins are of text that holds the answer.
+        short: which of them are of a sentence or two.
     """
 
     matches: list[float]
     f1s: list[float]
     margins: npt.NDArray[np.float64]
     present: npt.NDArray[np.bool_]
+    short: npt.NDArray[np.bool_]
 
     @classmethod
     def together(cls, parts: "Sequence[Readings]") -> "Readings":
@@ -242,15 +290,20 @@ class Readings:
             f1s=[found for part in parts for found in part.f1s],
             margins=np.concatenate([part.margins for part in parts]),
             present=np.concatenate([part.present for part in parts]),
+            short=np.concatenate([part.short for part in parts]),
         )
 
     @property
     def figures(self) -> dict[str, float]:
-        """Exact match, F1, and the area under the ROC curve that parts answers and absence."""
+        """Exact match, F1, and the areas under the ROC curves that part answers and absence."""
+        long = ~self.short
         return {
             "exact_match": float(np.mean(self.matches)),
             "f1": float(np.mean(self.f1s)),
-            "absence_auc": area_under_roc(self.margins, self.present),
+            "absence_auc": area_under_roc(self.margins[long], self.present[long]),
+            "sentence_absence_auc": area_under_roc(
+                self.margins[self.short], self.present[self.short]
+            ),
         }
 
     @property
@@ -260,7 +313,8 @@ class Readings:
         return {
             "no_answer_threshold": round(-boundary.threshold, 3),
             "calibrated_on": {
-                "data": "held-out articles of KorQuAD, and the next paragraph for no answer",
+                "data": "held-out articles of KorQuAD, paragraphs and sentences of them,"
+                " with and without the answer",
                 "questions": len(self.matches),
                 "balanced_accuracy": round(boundary.balanced_accuracy, 4),
             },
@@ -268,11 +322,12 @@ class Readings:
 
 
 def ask_all(reader: ReaderInTraining, articles: Sequence[Article]) -> Readings:
-    """Asks every question of its own paragraph, and every third of the next one too."""
+    """Asks every question of its own paragraph, and of others as :class:`Readings` says."""
+    draw = random.Random(0)
     matches: list[float] = []
     f1s: list[float] = []
-    margins: list[float] = []
-    present: list[bool] = []
+    # Margin, whether the answer is there, whether the text is short.
+    margins: list[tuple[float, bool, bool]] = []
     for article in articles:
         for place, (context, questions) in enumerate(article.paragraphs):
             elsewhere = article.paragraphs[(place + 1) % len(article.paragraphs)][0]
@@ -280,12 +335,13 @@ def ask_all(reader: ReaderInTraining, articles: Sequence[Article]) -> Readings:
                 found, margin = reader.answer(context, question)
                 matches.append(exact_match(found, question.answer))
                 f1s.append(f1(found, question.answer))
-                margins.append(margin)
-                present.append(True)
+                margins.append((margin, True, False))
                 if elsewhere != context and number % 3 == 0:
-                    margins.append(reader.answer(elsewhere, question)[1])
-                    present.append(False)
-    return Readings(matches, f1s, np.array(margins), np.array(present))
+                    margins.append((reader.answer(elsewhere, question)[1], False, False))
+                for line in reader.lines(context, [question], draw):
+                    margins.append((reader.read(context, [line])[1], line.start > 0, True))
+    values, present, short = zip(*margins, strict=True)
+    return Readings(matches, f1s, np.array(values), np.array(present), np.array(short))
 
 
 def lessons(
@@ -294,8 +350,9 @@ def lessons(
     """What the reader is taught, by its name in the log.
 
     Returns:
-        ``parts``, people's questions and a part of the paragraph around the answer; ``asked``, the
-        same and all of the paragraph, or another one; ``made``, questions made from plain text.
+        ``parts``, people's questions and a part of the paragraph around the answer, or sentences
+        of it with and without; ``asked``, the same and all of the paragraph, or another one;
+        ``made``, questions made from plain text.
     """
     draw = random.Random(0)
     parts: list[Example] = []
@@ -306,6 +363,7 @@ def lessons(
             for found in reader.examples(context, questions):
                 asked += found
             parts += reader.cuttings(context, [*questions] * _CUTTINGS, draw)
+            parts += reader.lines(context, questions, draw)
             other = article.paragraphs[place - 1][0]
             elsewhere = [
                 question._replace(answer="", start=0)
@@ -350,6 +408,7 @@ def fit(
     rate: float,
     work: Path,
     device: str,
+    measure_every: int = 400,
 ) -> tuple[ReaderInTraining, Readings]:
     """A reader trained on some articles, and what it makes of others.
 
@@ -361,7 +420,8 @@ def fit(
         folder: of the data.
         articles: to learn from.
         unseen: to measure it on, as it learns and at the end.
-        steps, rate: how long and how fast, as in :class:`~training.trainer.Plan`.
+        steps, rate, measure_every: how long, how fast and how often measured on the way, as in
+            :class:`~training.trainer.Plan`.
         work: where checkpoint and log are kept.
         device: of PyTorch.
     """
@@ -386,7 +446,7 @@ def fit(
         readings.append(ask_all(reader, unseen))
         return readings[-1].figures
 
-    plan = Plan(steps, rate, embedding_rate=1.0)
+    plan = Plan(steps, rate, embedding_rate=1.0, measure_every=measure_every)
     train(reader.model, reader.embeddings, loss_of, plan, work, figures)
     # Asked at the last step, unless that was taken by a run before this one.
     return reader, readings[-1] if readings else ask_all(reader, unseen)

@@ -53,7 +53,8 @@ def train(
         embeddings: the parameters that move at their own rate.
         loss_of: the parts of the loss at a step, weighted; a pure function of the step's number
             and the weights.
-        plan: see there; a checkpoint of another plan is refused, except for its number of steps.
+        plan: see there; a checkpoint of another plan is refused, except for its number of steps and
+            how often it measures.
         folder: ``checkpoint.pt`` and ``log.jsonl`` are written there.
         measure: figures for the log; called with the model in eval mode.
 
@@ -130,8 +131,9 @@ def _resume(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, plan
     if not path.exists():
         return 0
     state = torch.load(path, weights_only=True, map_location="cpu")
-    # More steps or fewer only move the end, and with it the rate.
-    if state["plan"] | {"steps": plan.steps} != asdict(plan):
+    # More steps or fewer only move the end, and with it the rate; a measurement changes nothing.
+    free = {"steps": plan.steps, "measure_every": plan.measure_every}
+    if state["plan"] | free != asdict(plan):
         raise ValueError(
             f"{path} belongs to another plan, {state['plan']}: remove its folder to begin anew."
         )
