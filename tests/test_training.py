@@ -637,6 +637,11 @@ def test_a_question_is_asked_of_a_sentence_or_two_with_the_answer_and_without(
     assert without == {text for text in runs if question.answer not in text}
     (alone,) = untrained.lines(sentences[1], [question._replace(start=0)], random.Random(2))
     assert alone.start
+    endless = "끝없이 이어지는 이야기 " * 400 + whole
+    far = question._replace(start=question.start + len(endless) - len(whole))
+    assert all(
+        len(line.ids) <= 384 for line in untrained.lines(endless, [far] * 9, random.Random(2))
+    )
 
 
 def test_made_questions_ask_for_something_that_stands_in_the_paragraph() -> None:

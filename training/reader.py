@@ -149,8 +149,8 @@ class ReaderInTraining:
     ) -> Iterator[Example]:
         """Each question of one or two sentences with the answer, and of as many without it.
 
-        Sentences that hold the answer's words elsewhere are passed over, and a paragraph without
-        any others gives the first only.
+        Sentences that hold the answer's words elsewhere are passed over, as are those too long to
+        be read at once; a paragraph without any others gives the first only.
         """
         encoded = self._fast.encode(context, add_special_tokens=False)
         sentences = list(_sentences(context, encoded.offsets))
@@ -160,6 +160,7 @@ class ReaderInTraining:
             cuts = {
                 Window(first.start, last.end)
                 for first, last in zip(sentences, sentences[several - 1 :], strict=False)
+                if last.end - first.start < _WINDOW_TOKENS - len(head)
             }
             found = [_example(head, encoded, cut, question) for cut in sorted(cuts)]
             holding = [example for example in found if example.start]
