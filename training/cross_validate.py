@@ -16,7 +16,7 @@ from training.reader import Readings, fit
 
 @click.command()
 @run_options(
-    output="build/training/folds.json", work="build/training/folds", steps=1_600, rate=1.5e-4
+    output="build/training/folds.json", work="build/training/folds", steps=1_500, rate=1.5e-4
 )
 @encoder_option
 @layers_option
