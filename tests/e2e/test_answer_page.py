@@ -68,9 +68,11 @@ def test_typed_korean_is_answered_and_marked(page: Page, answered: Answered, ask
 
 
 def test_other_parts_are_marked_when_clicked(page: Page, answered: Answered, ask: Ask) -> None:
-    fill(page, "훈민정음과 관련 있는 연도는?", TWO_YEARS)
+    # Either year would do.
+    question = "훈민정음은 언제인가요?"
+    fill(page, question, TWO_YEARS)
     send(page, answered)
-    body = {"question": "훈민정음과 관련 있는 연도는?", "context": TWO_YEARS, "n_best": 5}
+    body = {"question": question, "context": TWO_YEARS, "n_best": 5}
     reply = ask("/api/answer", body)
     near = [part for part in reply["alternatives"] if part["score"] >= 0.001 * reply["score"]]
     shown = page.locator(".part__text").all_inner_texts()
