@@ -157,12 +157,11 @@ class ReaderInTraining:
         for question in questions:
             head = self._head(question)
             several = min(draw.randint(1, 2), len(sentences))
-            cuts = {
-                Window(first.start, last.end)
+            found = [
+                _example(head, encoded, Window(first.start, last.end), question)
                 for first, last in zip(sentences, sentences[several - 1 :], strict=False)
                 if last.end - first.start < _WINDOW_TOKENS - len(head)
-            }
-            found = [_example(head, encoded, cut, question) for cut in sorted(cuts)]
+            ]
             holding = [example for example in found if example.start]
             lacking = [
                 example
@@ -339,8 +338,8 @@ def ask_all(reader: ReaderInTraining, articles: Sequence[Article]) -> Readings:
                 margins.append((margin, True, False))
                 if elsewhere != context and number % 3 == 0:
                     margins.append((reader.answer(elsewhere, question)[1], False, False))
-                for line in reader.lines(context, [question], draw):
-                    margins.append((reader.read(context, [line])[1], line.start > 0, True))
+            for line in reader.lines(context, questions, draw):
+                margins.append((reader.read(context, [line])[1], line.start > 0, True))
     values, present, short = zip(*margins, strict=True)
     return Readings(matches, f1s, np.array(values), np.array(present), np.array(short))
 
