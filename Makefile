@@ -28,18 +28,13 @@ bench-check: $(VENV)/.serve
 	$(BIN)/python -m benchmarks.check $(FLAGS)
 
 # make train DATA=folder, with the files that training/README.md names; hours on two cores.
-# ENGLISH=sentence-transformers/all-mpnet-base-v2 in place of the package's all-MiniLM-L6-v2 is better.
 STAGES := build/training
 train: $(VENV)/.train
 	$(BIN)/python -m training.start $(DATA) --output $(STAGES)/start
-	$(BIN)/python -m training.tune $(DATA) --language ko --base $(STAGES)/start \
-		--work $(STAGES)/tune-ko --output $(STAGES)/korean --steps 290 --rate 5e-5
-	$(BIN)/python -m training.tune $(DATA) --language en --base "$(ENGLISH)" \
-		--work $(STAGES)/tune-en --output $(STAGES)/english
-	$(BIN)/python -m training.encoder $(DATA) --teacher $(STAGES)/korean \
-		--english $(STAGES)/english --output $(STAGES)/student
-	$(BIN)/python -m training.distill $(DATA) --start $(STAGES)/student --teacher $(STAGES)/korean \
-		--output models/ko-mini
+	$(BIN)/python -m training.tune $(DATA) --base $(STAGES)/start --output $(STAGES)/korean
+	$(BIN)/python -m training.prune $(DATA) --teacher $(STAGES)/korean --output $(STAGES)/student
+	$(BIN)/python -m training.distill $(DATA) --start $(STAGES)/student \
+		--teacher $(STAGES)/korean --output models/ko-mini
 	$(BIN)/python -m training.reader $(DATA) --encoder $(STAGES)/start --output models/ko-reader
 
 clean:

