@@ -119,7 +119,9 @@ def pruned(data: Path, tuned: Path, tmp_path_factory: pytest.TempPathFactory) ->
     """Two of the teacher's four layers, at half their width."""
     folder = tmp_path_factory.mktemp("pruned")
     arguments = [str(data), "--teacher", str(tuned / "tuned"), "--layers", "0,3", "--width", "64"]
-    CliRunner().invoke(prune.main, [*arguments, "--output", str(folder)], catch_exceptions=False)
+    arguments += ["--output", str(folder)]
+    result = CliRunner().invoke(prune.main, arguments, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
     return folder
 
 
@@ -264,6 +266,7 @@ def test_a_tuned_teacher_scores_pairs_more_as_people_do(
     after, before = (Student.load(folder) for folder in (tuned / "tuned", started))
     errors = [np.mean((cosines_of(each.embed, pairs) - wanted) ** 2) for each in (after, before)]
     assert errors[0] < 0.5 * errors[1]
+    assert not torch.equal(after.embeddings, before.embeddings)
 
 
 def test_a_teacher_learns_from_all_that_is_labelled(tuned: Path) -> None:

@@ -14,7 +14,12 @@ from training.export import export_encoder
 from training.lessons import Contrast, Lesson, Paragraphs, Scores, Tokens, taught
 from training.material import Material
 from training.measures import measure, read_held_out
-from training.options import kept_layers_option, run_options
+from training.options import (
+    kept_layers_option,
+    run_options,
+    source_cap_option,
+    teacher_option,
+)
 from training.student import Student
 from training.trainer import Plan, train
 
@@ -62,14 +67,9 @@ def lessons(
     show_default=True,
     help="Bi-encoder to train on.",
 )
-@click.option(
-    "--teacher",
-    default="build/training/korean",
-    show_default=True,
-    help="Encoder of the same vocabulary and width that it learns from.",
-)
+@teacher_option
 @kept_layers_option
-@click.option("--source-cap", default=2_500, show_default=True, help="Sentences of each source.")
+@source_cap_option
 @click.option(
     "--seed",
     default=21,

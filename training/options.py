@@ -49,6 +49,17 @@ def _layer_numbers(_: click.Context, option: click.Parameter, value: str) -> lis
         raise click.BadParameter(f"{value!r} is not a list such as 0,2,3.", param=option) from None
 
 
+teacher_option = click.option(
+    "--teacher",
+    default="build/training/korean",
+    show_default=True,
+    help="Bi-encoder that a student is made of, and learns from; folder or hub id.",
+)
+
+source_cap_option = click.option(
+    "--source-cap", default=2_500, show_default=True, help="Sentences of each source."
+)
+
 kept_layers_option = click.option(
     "--layers",
     default="0,2,3,4,8,9,10,11",

@@ -20,7 +20,7 @@ from training.batches import by_length
 from training.export import save_encoder
 from training.lessons import PASSAGE_TOKENS
 from training.material import Material
-from training.options import kept_layers_option
+from training.options import kept_layers_option, source_cap_option, teacher_option
 from training.student import Student, thin
 
 _TEXTS = 1_200
@@ -109,12 +109,7 @@ def _linear(weight: torch.Tensor, bias: torch.Tensor) -> nn.Linear:
 
 @click.command()
 @click.argument("data", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option(
-    "--teacher",
-    default="build/training/korean",
-    show_default=True,
-    help="Bi-encoder to make a smaller one of.",
-)
+@teacher_option
 @kept_layers_option
 @click.option("--width", default=768, show_default=True, help="Of each feed-forward block.")
 @click.option(
@@ -123,7 +118,7 @@ def _linear(weight: torch.Tensor, bias: torch.Tensor) -> nn.Linear:
     default=Path("build/training/student"),
     show_default=True,
 )
-@click.option("--source-cap", default=2_500, show_default=True, help="Sentences of each source.")
+@source_cap_option
 def main(
     data: Path, teacher: str, layers: list[int], width: int, output: Path, source_cap: int
 ) -> None:

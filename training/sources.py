@@ -108,7 +108,7 @@ def read_scored(folder: Path, part: str) -> list[Scored]:
 
 def read_scored_originals(folder: Path) -> list[Aligned]:
     """The sentences of KorSTS train, each with the English one that it translates."""
-    english, korean = read_scored_english(folder, "train"), read_scored(folder, "train")
+    english, korean = read_scored_english(folder), read_scored(folder, "train")
     pairs: list[Aligned] = []
     for original, row in zip(english, korean, strict=True):
         pairs.append(Aligned(original.left, row.left, "KorSTS"))
@@ -116,9 +116,9 @@ def read_scored_originals(folder: Path) -> list[Aligned]:
     return pairs
 
 
-def read_scored_english(folder: Path, part: str) -> list[Scored]:
-    """What KorSTS translates: ``part`` is ``train`` or ``dev``."""
-    with (folder / f"stsb-en-{part}.csv").open(encoding="utf-8", newline="") as file:
+def read_scored_english(folder: Path) -> list[Scored]:
+    """What KorSTS train translates."""
+    with (folder / "stsb-en-train.csv").open(encoding="utf-8", newline="") as file:
         return [Scored(row[0], row[1], float(row[2])) for row in csv.reader(file)]
 
 

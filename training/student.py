@@ -68,8 +68,8 @@ class Student(nn.Module):
 
     def states(self, token_ids: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
         """The last layer's state of each token (n, tokens of the longest, dim), and their mask."""
-        states, mask = self.states_by_layer(token_ids)
-        return states[-1], mask
+        ids, mask = pad(token_ids, 0, self.embeddings.device)
+        return self.bert(input_ids=ids, attention_mask=mask).last_hidden_state.float(), mask
 
     def states_by_layer(
         self, token_ids: Sequence[Sequence[int]]

@@ -30,7 +30,7 @@ def _scores(student: Student, pairs: Sequence[sources.Scored], seed: int) -> Sco
 def lessons(student: Student, folder: Path) -> list[Lesson]:
     """KorSTS train and its originals, and all else that people labelled or wrote in couples."""
     scored = sources.read_scored(folder, "train")
-    originals = sources.read_scored_english(folder, "train")
+    originals = sources.read_scored_english(folder)
     headed = [pair for pair in headed_texts(sources.read_aligned(folder)) if pair[0].endswith("?")]
     articles = sources.read_articles(folder, held_out=False)
     answers = [*headed, *sources.read_chat(folder)[::3]]
