@@ -6,6 +6,7 @@ import re
 import shutil
 import zlib
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,7 @@ from training import (
 from training.batches import Batches
 from training.cloze import SENTENCE_END, cloze_questions
 from training.export import export_encoder, export_reader, save_encoder
+from training.material import Material
 from training.measures import cosines_of, measure, read_held_out
 from training.package import packaged_weights, read_weights
 from training.prune import narrow
@@ -165,7 +167,7 @@ def test_every_lesson_is_taught(trained: Path) -> None:
     log = (trained / "work/log.jsonl").read_text().splitlines()
     taught = {name for line in log for name in json.loads(line)}
     assert len(log) == 32
-    assert {"tokens", "paragraphs", "scores", "alike", "triples"} < taught
+    assert {"tokens", "long", "paragraphs", "scores", "alike", "triples"} < taught
 
 
 def test_a_student_has_some_of_the_layers_of_its_teacher(tuned: Path) -> None:
@@ -656,6 +658,15 @@ def test_held_out_parts_are_not_trained_on(data: Path) -> None:
     assert not taught & {group[0] for group in held_out.paraphrases}
     articles = {article.title for article in sources.read_articles(data, held_out=False)}
     assert not articles & {article.title for article in sources.read_articles(data, held_out=True)}
+
+
+def test_long_texts_are_neighbouring_passages_and_paragraphs(data: Path) -> None:
+    passages = [sources.Aligned(f"Part {n}.", f"{n}번째 문단입니다.", "a book") for n in range(3)]
+    material = replace(Material.read(data, source_cap=50), passages=passages)
+    joined, *paragraphs = material.long_texts
+    assert joined == "0번째 문단입니다. 1번째 문단입니다. 2번째 문단입니다."
+    articles = sources.read_articles(data, held_out=False)
+    assert paragraphs == [text for article in articles for text, _ in article.paragraphs]
 
 
 def test_a_perfect_encoder_measures_one(data: Path) -> None:

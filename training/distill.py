@@ -11,7 +11,16 @@ import torch
 
 from inference.checkpoint import open_checkpoint
 from training.export import export_encoder
-from training.lessons import Contrast, Lesson, Paragraphs, Scores, Tokens, taught
+from training.lessons import (
+    LONG_TOKENS,
+    PASSAGE_TOKENS,
+    Contrast,
+    Lesson,
+    Paragraphs,
+    Scores,
+    Tokens,
+    taught,
+)
 from training.material import Material
 from training.measures import measure, read_held_out
 from training.options import (
@@ -49,10 +58,15 @@ def lessons(
     material = Material.read(folder, source_cap)
     english = [*material.originals[::_ORIGINALS_ONE_IN], *material.capped[::_ENGLISH_ONE_IN]]
     texts = list(dict.fromkeys([*material.texts, *(pair.english for pair in english)]))
+
+    def read(texts: list[str], size: int, tokens: int) -> Tokens:
+        return Tokens(student, teacher, layers, texts, size=size, tokens=tokens, seed=seed)
+
     return [
-        Lesson("tokens", 1.0, 1, 0, Tokens(student, teacher, layers, texts, size=112, seed=seed)),
-        Lesson("paragraphs", 0.5, 16, 3, Paragraphs(student, material.articles)),
-        Lesson("scores", 0.3, 2, 1, Scores(student, material.scored)),
+        Lesson("tokens", 1.0, 1, 0, read(texts, 112, PASSAGE_TOKENS)),
+        Lesson("long", 1.0, 3, 1, read(material.long_texts, 10, LONG_TOKENS)),
+        Lesson("paragraphs", 0.5, 8, 3, Paragraphs(student, material.articles)),
+        Lesson("scores", 0.2, 4, 2, Scores(student, material.scored)),
         Lesson("alike", 0.3, 32, 13, Contrast(student, material.alike, 48)),
         Lesson("triples", 0.3, 32, 29, Contrast(student, material.triples, 32)),
     ]

@@ -16,6 +16,7 @@ Item = TypeVar("Item")
 
 SENTENCE_TOKENS = 96
 PASSAGE_TOKENS = 160
+LONG_TOKENS = 384
 DIMS = (256, 128, 64)
 
 _HIGHEST_SCORE = 5.0
@@ -61,6 +62,7 @@ class Tokens:
         layers: of the teacher, counted from 0, that the student's layers were.
         texts: to read.
         size: texts a batch, or fewer, so that it has no more than 4,096 padded tokens.
+        tokens: a longer text is cut.
         seed: of the order.
 
     Raises:
@@ -78,6 +80,7 @@ class Tokens:
         texts: Sequence[str],
         *,
         size: int,
+        tokens: int,
         seed: int,
     ) -> None:
         if teacher.tokenizer.get_vocab() != student.tokenizer.get_vocab():
@@ -90,7 +93,7 @@ class Tokens:
         # The states begin with the embeddings': the fourth of them is what layer 3 took.
         self._wanted = [*layers[1:], teacher.bert.config.num_hidden_layers]
         self._columns = Columns(
-            student, [(text,) for text in texts], size, tokens=PASSAGE_TOKENS, seed=seed
+            student, [(text,) for text in texts], size, tokens=tokens, seed=seed
         )
 
     def __call__(self, number: int) -> torch.Tensor:

@@ -16,6 +16,9 @@ _HEADED = 150
 _PASSAGES = 60
 _ONE_IN = 3
 
+# Long texts of each source.
+_LONG = 150
+
 
 @dataclass(frozen=True)
 class Material:
@@ -79,6 +82,15 @@ class Material:
             *(text for article in self.articles for text, _ in article.paragraphs),
             *(question for question, _ in self.questions),
             *chain.from_iterable([*self.triples, *self.alike, *self.chat, *self.headed]),
+        ]
+
+    @property
+    def long_texts(self) -> list[str]:
+        """Some hundreds of tokens each: neighbouring passages as one text, and paragraphs."""
+        longer = sources.cap_sources(sources.mine_passages(self.passages), _LONG)
+        return [
+            *(pair.korean for pair in longer),
+            *(text for article in self.articles for text, _ in article.paragraphs),
         ]
 
 
