@@ -204,12 +204,13 @@ def mine_passages(pairs: Sequence[Aligned]) -> list[Aligned]:
     run: list[Aligned] = []
     wanted = 3
     for pair in pairs:
-        if run and (run[-1].source != pair.source or len(run) == wanted):
-            if len(run) == wanted:
-                passages.append(_join(run))
-                wanted = 3 + (wanted + 1) % 4
+        if run and run[-1].source != pair.source:
             run = []
         run.append(pair)
+        if len(run) == wanted:
+            passages.append(_join(run))
+            wanted = 3 + (wanted + 1) % 4
+            run = []
     return passages
 
 
