@@ -79,7 +79,7 @@ class Material:
         return [
             *(pair.korean for pair in pairs),
             *self.korean[::_ONE_IN],
-            *(text for article in self.articles for text, _ in article.paragraphs),
+            *(text for article in self.articles for text in article.texts),
             *(question for question, _ in self.questions),
             *chain.from_iterable([*self.triples, *self.alike, *self.chat, *self.headed]),
         ]
@@ -90,7 +90,7 @@ class Material:
         longer = sources.cap_sources(sources.mine_passages(self.passages), _LONG)
         return [
             *(pair.korean for pair in longer),
-            *(text for article in self.articles for text, _ in article.paragraphs),
+            *(text for article in self.articles for text in article.texts),
         ]
 
 

@@ -42,9 +42,7 @@ class HeldOut:
 
 def read_held_out(folder: Path) -> HeldOut:
     """Reads the held-out parts of a data folder."""
-    paragraphs = [
-        text for article in sources.read_articles(folder) for text, _ in article.paragraphs
-    ]
+    paragraphs = [text for article in sources.read_articles(folder) for text in article.texts]
     index = {text: place for place, text in enumerate(paragraphs)}
     questions = sources.read_questions(folder, held_out=True)
     answered = held_out_answers(sources.mine_headed(sources.read_aligned(folder)))

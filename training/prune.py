@@ -15,7 +15,6 @@ from torch import nn
 from tqdm import tqdm
 
 from inference.checkpoint import open_checkpoint
-from inference.torch_model import pad
 from training.batches import by_length
 from training.export import save_encoder
 from training.lessons import PASSAGE_TOKENS
@@ -76,8 +75,7 @@ def _units(student: Student, outlet: nn.Linear, ids: Sequence[Sequence[int]]) ->
     hook = outlet.register_forward_pre_hook(lambda _, inputs: found.append(inputs[0]))
     rows = []
     for batch in by_length([len(row) for row in ids], _BATCH_TOKENS):
-        padded, mask = pad([ids[place] for place in batch], 0, student.embeddings.device)
-        student.bert(input_ids=padded, attention_mask=mask)
+        _, mask = student.states([ids[place] for place in batch])
         rows.append(found.pop()[mask.bool()])
     hook.remove()
     return torch.cat(rows)

@@ -64,6 +64,11 @@ class Article:
     title: str
     paragraphs: tuple[tuple[str, tuple[Question, ...]], ...]
 
+    @property
+    def texts(self) -> list[str]:
+        """The paragraphs without their questions."""
+        return [text for text, _ in self.paragraphs]
+
 
 def read_aligned(folder: Path) -> list[Aligned]:
     """English-Korean sentences in the file's order, without broken or one-sided ones."""
