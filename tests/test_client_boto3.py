@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -170,9 +170,9 @@ def test_failure_in_mid_stream_ends_it(engine: Engine, monkeypatch: pytest.Monke
         reply = client.invoke_endpoint_with_response_stream(
             EndpointName="a", Accept=JSON_LINES, Body=_body(texts)
         )
-        parts: list[bytes] = []
-        with pytest.raises(EventStreamError) as caught:
-            parts.extend(event["PayloadPart"]["Bytes"] for event in reply["Body"])
+        # A stream that fails is not read to its end: its connection stays open until it is closed.
+        with closing(reply["Body"]) as stream, pytest.raises(EventStreamError) as caught:
+            list(stream)
     assert caught.value.response["Error"]["Code"] == "ModelStreamError"
     assert "The model is stopping." in str(caught.value)
     assert len(calls) == 2
