@@ -33,6 +33,7 @@ from training import (
     cross_validate,
     distill,
     evaluate,
+    lessons,
     losses,
     prune,
     reader,
@@ -658,6 +659,20 @@ def test_held_out_parts_are_not_trained_on(data: Path) -> None:
     assert not taught & {group[0] for group in held_out.paraphrases}
     articles = {article.title for article in sources.read_articles(data, held_out=False)}
     assert not articles & {article.title for article in sources.read_articles(data, held_out=True)}
+
+
+def test_paragraphs_are_not_all_cut_at_one_place(data: Path, trained: Path) -> None:
+    student = Student.load(trained / "model")
+    articles = [
+        replace(article, paragraphs=tuple((text * 40, asked) for text, asked in article.paragraphs))
+        for article in sources.read_articles(data)
+    ]
+    lengths: list[list[int]] = []
+    student.register_forward_pre_hook(lambda _, args: lengths.append([*map(len, args[0])]))
+    lessons.Paragraphs(student, articles)(0)
+    _, paragraphs = lengths
+    assert max(paragraphs) <= lessons.PASSAGE_TOKENS
+    assert len(set(paragraphs)) > len(paragraphs) / 2
 
 
 def test_long_texts_are_neighbouring_passages_and_paragraphs(data: Path) -> None:

@@ -65,7 +65,7 @@ def lessons(
     return [
         Lesson("tokens", 1.0, 1, 0, read(texts, 112, PASSAGE_TOKENS)),
         Lesson("long", 1.0, 3, 1, read(material.long_texts, 10, LONG_TOKENS)),
-        Lesson("paragraphs", 0.5, 8, 3, Paragraphs(student, material.articles)),
+        Lesson("paragraphs", 0.5, 16, 3, Paragraphs(student, material.articles)),
         Lesson("scores", 0.2, 4, 2, Scores(student, material.scored)),
         Lesson("alike", 0.3, 32, 13, Contrast(student, material.alike, 48)),
         Lesson("triples", 0.3, 32, 29, Contrast(student, material.triples, 32)),

@@ -178,13 +178,16 @@ class Paragraphs:
     def __call__(self, number: int) -> torch.Tensor:
         draw = random.Random(f"paragraphs/{number}")
         drawn = _draw_each(self._articles, self._ARTICLES, self._EACH, draw)
-        questions, paragraphs = zip(
-            *((draw.choice(asked), text) for text, asked in drawn), strict=True
-        )
+        questions = [draw.choice(asked) for _, asked in drawn]
+        # Cut at one and the same place, they would teach that place's position to mean a paragraph.
+        paragraphs = [
+            self._student.tokenize([text], draw.randint(PASSAGE_TOKENS // 2, PASSAGE_TOKENS))[0]
+            for text, _ in drawn
+        ]
         return _contrast(
             [
                 self._student(self._student.tokenize(questions, SENTENCE_TOKENS)),
-                self._student(self._student.tokenize(paragraphs, PASSAGE_TOKENS)),
+                self._student(paragraphs),
             ]
         )
 
