@@ -670,9 +670,34 @@ def test_paragraphs_are_not_all_cut_at_one_place(data: Path, trained: Path) -> N
     lengths: list[list[int]] = []
     student.register_forward_pre_hook(lambda _, args: lengths.append([*map(len, args[0])]))
     lessons.Paragraphs(student, articles)(0)
-    _, paragraphs = lengths
-    assert max(paragraphs) <= lessons.PASSAGE_TOKENS
+    lessons.Paragraphs(student, articles, longest=lessons.LONG_TOKENS)(0)
+    _, paragraphs, _, longer = lengths
+    assert max(paragraphs) <= lessons.PASSAGE_TOKENS < max(longer) <= lessons.LONG_TOKENS
     assert len(set(paragraphs)) > len(paragraphs) / 2
+
+
+def test_long_texts_are_read_at_many_lengths(
+    data: Path, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    student = Student.load(trained / "model")
+    paragraphs = [text * 40 for article in sources.read_articles(data) for text in article.texts]
+    layers = range(student.bert.config.num_hidden_layers)
+    read = lessons.Tokens(student, student, layers, paragraphs, size=2, tokens=80, least=20, seed=1)
+    lengths: list[int] = []
+    by_layer = student.states_by_layer
+
+    def count(ids: list[list[int]]) -> object:
+        lengths.append(max(map(len, ids)))
+        return by_layer(ids)
+
+    monkeypatch.setattr(student, "states_by_layer", count)
+    losses = [read(number).item() for number in range(6)]
+    # The teacher, here the student itself, reads what the student reads.
+    assert lengths[::2] == lengths[1::2]
+    assert max(lengths) <= 80
+    assert min(lengths) >= 20
+    assert len(set(lengths)) > 3
+    assert max(losses) < 0.7  # what the contrast within a batch leaves
 
 
 def test_long_texts_are_neighbouring_passages_and_paragraphs(data: Path) -> None:

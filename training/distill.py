@@ -14,6 +14,7 @@ from training.export import export_encoder
 from training.lessons import (
     LONG_TOKENS,
     PASSAGE_TOKENS,
+    SENTENCE_TOKENS,
     Contrast,
     Lesson,
     Paragraphs,
@@ -59,13 +60,15 @@ def lessons(
     english = [*material.originals[::_ORIGINALS_ONE_IN], *material.capped[::_ENGLISH_ONE_IN]]
     texts = list(dict.fromkeys([*material.texts, *(pair.english for pair in english)]))
 
-    def read(texts: list[str], size: int, tokens: int) -> Tokens:
-        return Tokens(student, teacher, layers, texts, size=size, tokens=tokens, seed=seed)
+    def read(texts: list[str], size: int, tokens: int, least: int | None = None) -> Tokens:
+        return Tokens(
+            student, teacher, layers, texts, size=size, tokens=tokens, least=least, seed=seed
+        )
 
     return [
         Lesson("tokens", 1.0, 1, 0, read(texts, 112, PASSAGE_TOKENS)),
-        Lesson("long", 1.0, 3, 1, read(material.long_texts, 10, LONG_TOKENS)),
-        Lesson("paragraphs", 0.5, 16, 3, Paragraphs(student, material.articles)),
+        Lesson("long", 1.0, 3, 1, read(material.long_texts, 10, LONG_TOKENS, SENTENCE_TOKENS)),
+        Lesson("paragraphs", 0.5, 16, 3, Paragraphs(student, material.articles, LONG_TOKENS)),
         Lesson("scores", 0.2, 4, 2, Scores(student, material.scored)),
         Lesson("alike", 0.3, 32, 13, Contrast(student, material.alike, 48)),
         Lesson("triples", 0.3, 32, 29, Contrast(student, material.triples, 32)),

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 from training import losses, sources
 from training.columns import Columns
-from training.student import Student, mean
+from training.student import Student, mean, shorten
 
 Item = TypeVar("Item")
 
@@ -63,6 +63,8 @@ class Tokens:
         texts: to read.
         size: texts a batch, or fewer, so that it has no more than 4,096 padded tokens.
         tokens: a longer text is cut.
+        least: a batch is cut at a random number of tokens from this to ``tokens``, so that what
+            long texts hold is read at every length; ``None`` cuts at ``tokens`` alone.
         seed: of the order.
 
     Raises:
@@ -81,6 +83,7 @@ class Tokens:
         *,
         size: int,
         tokens: int,
+        least: int | None = None,
         seed: int,
     ) -> None:
         if teacher.tokenizer.get_vocab() != student.tokenizer.get_vocab():
@@ -95,9 +98,12 @@ class Tokens:
         self._columns = Columns(
             student, [(text,) for text in texts], size, tokens=tokens, seed=seed
         )
+        self._longest = (tokens if least is None else least, tokens)
 
     def __call__(self, number: int) -> torch.Tensor:
         (ids,) = self._columns.ids(number)
+        longest = random.Random(f"tokens/{number}").randint(*self._longest)
+        ids = [shorten(row, longest) for row in ids]
         ids = ids[: max(1, self._MOST_TOKENS // max(map(len, ids)))]
         found, mask = self._student.states_by_layer(ids)
         with torch.no_grad():
@@ -159,13 +165,22 @@ class Contrast:
 
 
 class Paragraphs:
-    """A question should find its paragraph among others of the same article."""
+    """A question should find its paragraph among others of the same article.
+
+    Args:
+        student: what learns.
+        articles: of which those paragraphs are read that have questions.
+        longest: each is cut at a random number of tokens from 80 to this.
+    """
 
     _ARTICLES = 6
     _EACH = 4
 
-    def __init__(self, student: Student, articles: Sequence[sources.Article]) -> None:
+    def __init__(
+        self, student: Student, articles: Sequence[sources.Article], longest: int = PASSAGE_TOKENS
+    ) -> None:
         self._student = student
+        self._longest = longest
         self._articles = [
             [
                 (text, [question.text for question in asked])
@@ -179,9 +194,9 @@ class Paragraphs:
         draw = random.Random(f"paragraphs/{number}")
         drawn = _draw_each(self._articles, self._ARTICLES, self._EACH, draw)
         questions = [draw.choice(asked) for _, asked in drawn]
-        # Cut at one and the same place, they would teach that place's position to mean a paragraph.
+        # Where all are cut, a text's end comes to mean a paragraph there: most are whole.
         paragraphs = [
-            self._student.tokenize([text], draw.randint(PASSAGE_TOKENS // 2, PASSAGE_TOKENS))[0]
+            self._student.tokenize([text], draw.randint(PASSAGE_TOKENS // 2, self._longest))[0]
             for text, _ in drawn
         ]
         return _contrast(

@@ -57,10 +57,7 @@ class Student(nn.Module):
     def tokenize(self, texts: Sequence[str], longest: int) -> list[list[int]]:
         """Token ids of each text, cut at ``longest`` with the closing token kept."""
         encodings = self._fast.encode_batch_fast(list(texts))
-        return [
-            ids if len(ids) <= longest else [*ids[: longest - 1], ids[-1]]
-            for ids in (encoding.ids for encoding in encodings)
-        ]
+        return [shorten(encoding.ids, longest) for encoding in encodings]
 
     def forward(self, token_ids: Sequence[Sequence[int]]) -> torch.Tensor:
         """Unit vectors (n, dim), float32."""
@@ -89,6 +86,11 @@ class Student(nn.Module):
                 found = self([token_ids[place] for place in batch])
             vectors[batch] = found.cpu().numpy()
         return vectors
+
+
+def shorten(token_ids: list[int], longest: int) -> list[int]:
+    """The first of a text's tokens, and the closing one."""
+    return token_ids if len(token_ids) <= longest else [*token_ids[: longest - 1], token_ids[-1]]
 
 
 def thin(bert: BertModel, layers: Sequence[int]) -> None:
