@@ -9,6 +9,9 @@ from pathlib import Path
 # after it on x86, the dot products of ARM as Linux calls them.
 _INT8_INSTRUCTIONS = {"avx2", "asimddp", "i8mm"}
 
+# Instructions of x86 that add up products of 8-bit integers in 32 bits.
+_INT8_SUM_INSTRUCTIONS = {"avx512_vnni", "avx_vnni", "amx_int8"}
+
 # Instructions that multiply bfloat16; where they are missing, it is converted at every product.
 _BF16_INSTRUCTIONS = {"avx512_bf16", "amx_bf16", "bf16"}
 
@@ -29,6 +32,15 @@ def has_fast_int8() -> bool:
     if platform.system() == "Darwin":
         return platform.machine() == "arm64"
     return bool(_INT8_INSTRUCTIONS & _instructions())
+
+
+def int8_sums_overflow() -> bool:
+    """Whether the processor may add up products of 8-bit integers in 16 bits.
+
+    So does x86 without instructions for such sums; where nothing tells its instructions, it may.
+    """
+    on_x86 = platform.machine().lower() in {"x86_64", "amd64"}
+    return on_x86 and not _INT8_SUM_INSTRUCTIONS & _instructions()
 
 
 def has_fast_bf16() -> bool:

@@ -3,7 +3,12 @@ import os
 import pytest
 
 from inference import device
-from inference.device import available_cores, has_fast_bf16, has_fast_int8
+from inference.device import (
+    available_cores,
+    has_fast_bf16,
+    has_fast_int8,
+    int8_sums_overflow,
+)
 from webapp.capacity import (
     Capacity,
     choose_capacity,
@@ -88,6 +93,24 @@ def test_tells_processors_that_are_fast_with_8_bit_integers(
     monkeypatch.setattr("platform.system", lambda: "Linux")
     monkeypatch.setattr(device, "cpu_fields", lambda: fields)
     assert has_fast_int8() is expected
+
+
+@pytest.mark.parametrize(
+    ("machine", "flags", "expected"),
+    [
+        ("x86_64", "sse4_2 fma avx2", True),
+        ("x86_64", "avx2 avx512f avx512_vnni", False),
+        ("x86_64", "avx2 avx_vnni", False),
+        ("AMD64", "", True),
+        ("aarch64", "", False),
+    ],
+)
+def test_tells_processors_that_sum_8_bit_integers_in_16_bits(
+    monkeypatch: pytest.MonkeyPatch, machine: str, flags: str, expected: bool
+) -> None:
+    monkeypatch.setattr("platform.machine", lambda: machine)
+    monkeypatch.setattr(device, "cpu_fields", lambda: {"flags": flags})
+    assert int8_sums_overflow() is expected
 
 
 def test_cores_are_at_least_one() -> None:

@@ -27,7 +27,7 @@ from inference import encoders
 from inference.agreement import Agreement
 from inference.batch import pad
 from inference.checkpoint import read_checkpoint
-from inference.encoders import load_encoder, precision
+from inference.encoders import load_encoder, onnx_encoder, precision
 from inference.encoders.base import Encoder
 from inference.encoders.compile import architecture_of
 from inference.encoders.compiled import ATTENTION_MASK, INPUT_IDS, sentences
@@ -177,6 +177,23 @@ def test_vectors_do_not_depend_on_the_batch() -> None:
 
 
 @pytest.mark.usefixtures("fast_int8")
+@pytest.mark.parametrize("overflow", [True, False])
+def test_only_sums_that_overflow_are_of_unsigned_products(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, overflow: bool
+) -> None:
+    asked: list[tuple[str, str]] = []
+
+    class Options(onnxruntime.SessionOptions):  # type: ignore[misc]
+        def add_session_config_entry(self, key: str, value: str) -> None:
+            asked.append((key, value))
+            super().add_session_config_entry(key, value)
+
+    monkeypatch.setattr(onnxruntime, "SessionOptions", Options)
+    monkeypatch.setattr(onnx_encoder, "int8_sums_overflow", lambda: overflow)
+    _load("ko-mini", "int8")
+    assert (("session.x64quantprecision", "1") in asked) is overflow
+
+
 def test_auto_takes_int8_where_it_agrees(bert: Path, cache: Path) -> None:
     encoder = _load(bert, "auto")
     assert encoder.precision == "int8"

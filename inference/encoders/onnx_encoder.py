@@ -11,7 +11,7 @@ import onnxruntime
 from inference.agreement import Agreement
 from inference.batch import pad
 from inference.checkpoint import Checkpoint, Kind
-from inference.device import available_cores
+from inference.device import available_cores, int8_sums_overflow
 from inference.encoders.checkpoint_encoder import CheckpointEncoder
 from inference.encoders.compiled import ATTENTION_MASK, INPUT_IDS, Compiled
 from inference.similarity import Vectors
@@ -78,10 +78,10 @@ def _session(graph: Path, threads: int) -> onnxruntime.InferenceSession:
     options.intra_op_num_threads = threads
     # Between two batches the cores are for others, such as the threads that read requests.
     options.add_session_config_entry("session.force_spinning_stop", "1")
-    # AVX2 adds up products of signed and unsigned integers in 16 bits, where they overflow. With
-    # this it takes unsigned ones, which do not; processors with instructions for both stay as
-    # they are.
-    options.add_session_config_entry("session.x64quantprecision", "1")
+    # Products of signed and unsigned integers can be too large for sums of 16 bits, those of
+    # unsigned ones are not. Where the processor sums in 32 bits they would only be half as fast.
+    if int8_sums_overflow():
+        options.add_session_config_entry("session.x64quantprecision", "1")
     return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 
