@@ -176,10 +176,9 @@ def test_vectors_do_not_depend_on_the_batch() -> None:
     np.testing.assert_allclose(np.linalg.norm(together, axis=1), 1, atol=1e-5)
 
 
-@pytest.mark.usefixtures("fast_int8")
 @pytest.mark.parametrize("overflow", [True, False])
 def test_only_sums_that_overflow_are_of_unsigned_products(
-    cache: Path, monkeypatch: pytest.MonkeyPatch, overflow: bool
+    monkeypatch: pytest.MonkeyPatch, overflow: bool
 ) -> None:
     asked: list[tuple[str, str]] = []
 
@@ -194,6 +193,7 @@ def test_only_sums_that_overflow_are_of_unsigned_products(
     assert (("session.x64quantprecision", "1") in asked) is overflow
 
 
+@pytest.mark.usefixtures("fast_int8")
 def test_auto_takes_int8_where_it_agrees(bert: Path, cache: Path) -> None:
     encoder = _load(bert, "auto")
     assert encoder.precision == "int8"

@@ -194,7 +194,8 @@ class Paragraphs:
         draw = random.Random(f"paragraphs/{number}")
         drawn = _draw_each(self._articles, self._ARTICLES, self._EACH, draw)
         questions = [draw.choice(asked) for _, asked in drawn]
-        # Where all are cut, a text's end comes to mean a paragraph there: most are whole.
+        # Where all are cut, a text that ends there comes to mean a paragraph; the larger the bound,
+        # the more of them are whole.
         paragraphs = [
             self._student.tokenize([text], draw.randint(PASSAGE_TOKENS // 2, self._longest))[0]
             for text, _ in drawn
