@@ -16,7 +16,7 @@ import numpy as np
 from benchmarks import texts
 from benchmarks.environment import HERE
 from benchmarks.likeness import NEAR, SAME, Likeness
-from benchmarks.running import CannotStart, end_of, environment
+from benchmarks.running import CannotMeasure, end_of, environment
 from benchmarks.servers import OUR_BIN, PEERS
 
 # Far from the numbers of the sentences that servers are asked.
@@ -117,7 +117,7 @@ def measure(
         Both costs, and the likeness to what the reference wrote, if it ran before.
 
     Raises:
-        CannotStart: the command failed, or its vectors are others than the reference's.
+        CannotMeasure: the command failed, or its vectors are others than the reference's.
     """
     log, target = folder / f"encode-{tool.name}.log", folder / f"{tool.name}.npy"
     start_up = _run(tool, model, _write_texts(folder / "one.txt", -1, 1), target, log)
@@ -127,7 +127,7 @@ def measure(
     if tool.name != REFERENCE and reference.exists():
         likeness = compare_files(target, reference)
         if not likeness.reaches(tool.bound):
-            raise CannotStart(f"its vectors are others: cosines {likeness} to the reference's")
+            raise CannotMeasure(f"its vectors are others: cosines {likeness} to the reference's")
     return start_up, whole, likeness
 
 
@@ -161,5 +161,5 @@ def _run(tool: Tool, model: Path, source: Path, target: Path, log: Path) -> Cost
         wall_s = time.monotonic() - began
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode:
-        raise CannotStart(f"it ended with status {child.returncode}: {end_of(log)}")
+        raise CannotMeasure(f"it ended with status {child.returncode}: {end_of(log)}")
     return Cost(wall_s, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)

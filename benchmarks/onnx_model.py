@@ -29,7 +29,8 @@ def prepare(python: Path, model: Path) -> Path:
         return folder
     print(f"exporting {model.name} to ONNX", flush=True)
     shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(model, folder)
+    # The peer takes the last that it finds, and what ko-mini brings pools by itself.
+    shutil.copytree(model, folder, ignore=shutil.ignore_patterns("*.onnx"))
     run([str(python), str(_EXPORT), str(folder)])
     # Written last, so that an export that broke off is begun again.
     made_from.write_text(digest, encoding="utf-8")

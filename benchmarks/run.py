@@ -27,7 +27,7 @@ from benchmarks.plan import MODELS, Model, Plan, read_plan
 from benchmarks.plot import draw
 from benchmarks.report import bar_line, write_report
 from benchmarks.result import BASE, Bare, Result, Row
-from benchmarks.running import CannotStart, running
+from benchmarks.running import CannotMeasure, running
 from benchmarks.servers import OUR_BIN, ROOT, Peer
 
 _BARE_TEXTS = 100
@@ -72,7 +72,7 @@ def _run(plan: Plan, result: Result) -> None:
             for peer in servers[turn:] + servers[:turn]:
                 try:
                     _run_server(plan, result, peer, model, round_, reference)
-                except (CannotInstall, CannotStart) as error:
+                except (CannotInstall, CannotMeasure) as error:
                     # It would fail in every round.
                     servers.remove(peer)
                     _leave_out(result, peer, f"on {model.name}: {error}")
@@ -114,7 +114,7 @@ def _run_server(
         likeness = compare(server.embed(sample), reference)
         result.likeness.setdefault(key, []).append(likeness)
         if not likeness.reaches(peer.bound):
-            raise CannotStart(f"its vectors are others: cosines {likeness} to the bare model's")
+            raise CannotMeasure(f"its vectors are others: cosines {likeness} to the bare model's")
         warm_up(server, round_)
         for number, load in enumerate(plan.loads(model)):
             seconds = plan.seconds * model.pace
@@ -138,7 +138,7 @@ def _encode_files(plan: Plan, result: Result, model: Model, round_: int) -> None
     for tool in plan.tools():
         try:
             start_up, whole, likeness = offline.measure(tool, model.folder, count, folder)
-        except (CannotInstall, CannotStart) as error:
+        except (CannotInstall, CannotMeasure) as error:
             result.notes.append(f"**{tool.title} is left out** on {model.name}: {error}")
             print(result.notes[-1], flush=True)
             continue

@@ -9,8 +9,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
-from urllib.error import HTTPError, URLError
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from benchmarks import process
@@ -20,11 +21,12 @@ from benchmarks.servers import Peer
 # The first start may export or compile the model.
 _START_S = 600
 _GRACE_S = 20
+_ANSWER_S = 60
 _LOG_LINES, _LINE_CHARACTERS = 3, 300
 
 
-class CannotStart(Exception):
-    """A server did not come up; the message is the end of its log."""
+class CannotMeasure(Exception):
+    """A server or a command gives nothing to measure; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -34,22 +36,32 @@ class Running:
     Attributes:
         session: id of the session its processes are in.
         start_s: seconds from its start to its first answer.
+        log: file with what it says.
     """
 
     peer: Peer
     port: int
     session: int
     start_s: float
+    log: Path
 
     def embed(self, texts: list[str]) -> Vectors:
-        """Its vectors of some texts."""
-        return _embed(self.peer, self.port, texts)
+        """Its vectors of some texts.
+
+        Raises:
+            CannotMeasure: it refuses them, hangs up, or does not answer in time.
+        """
+        try:
+            return _embed(self.peer, self.port, texts)
+        except (OSError, HTTPException) as error:
+            fault = f"it does not answer {len(texts)} texts ({type(error).__name__}: {error})"
+            raise CannotMeasure(f"{fault}: {end_of(self.log)}") from error
 
     def precision(self) -> str:
         """What it computes in."""
         if not self.peer.ours:
             return "fp32"
-        with urlopen(f"http://127.0.0.1:{self.port}/api/info", timeout=60) as reply:
+        with urlopen(f"http://127.0.0.1:{self.port}/api/info", timeout=_ANSWER_S) as reply:
             precision: str = json.load(reply)["precision"]
             return precision
 
@@ -66,7 +78,7 @@ def running(peer: Peer, model: Path, first: str, log: Path) -> Iterator[Running]
 
     Raises:
         CannotInstall: its environment, or what it serves of the model, cannot be made.
-        CannotStart: it ended, or did not answer in time.
+        CannotMeasure: it ended, or did not answer in time.
     """
     python = peer.python()
     port = free_port()
@@ -86,7 +98,7 @@ def running(peer: Peer, model: Path, first: str, log: Path) -> Iterator[Running]
         )
     try:
         _wait_until_answered(peer, server, port, first, log)
-        yield Running(peer, port, server.pid, time.monotonic() - started)
+        yield Running(peer, port, server.pid, time.monotonic() - started, log)
     finally:
         # A second Ctrl+C must not leave a server behind.
         handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -112,18 +124,18 @@ def _wait_until_answered(
     deadline = time.monotonic() + _START_S
     while time.monotonic() < deadline:
         if server.poll() is not None:
-            raise CannotStart(f"it ended with status {server.returncode}: {end_of(log)}")
+            raise CannotMeasure(f"it ended with status {server.returncode}: {end_of(log)}")
         try:
             _embed(peer, port, [first])
             return
         except HTTPError as error:
             # Anything but "not yet" is an answer to the request itself.
             if error.code not in {404, 502, 503}:
-                raise CannotStart(f"it answers {error.code}: {end_of(log)}") from error
-        except (URLError, OSError):
+                raise CannotMeasure(f"it answers {error.code}: {end_of(log)}") from error
+        except (OSError, HTTPException):
             pass
         time.sleep(0.2)
-    raise CannotStart(f"it did not answer within {_START_S} s: {end_of(log)}")
+    raise CannotMeasure(f"it did not answer within {_START_S} s: {end_of(log)}")
 
 
 def _embed(peer: Peer, port: int, texts: list[str]) -> Vectors:
@@ -132,7 +144,7 @@ def _embed(peer: Peer, port: int, texts: list[str]) -> Vectors:
         peer.body(texts),
         {"Content-Type": "application/json"},
     )
-    with urlopen(request, timeout=60) as reply:  # noqa: S310
+    with urlopen(request, timeout=_ANSWER_S) as reply:  # noqa: S310
         return peer.vectors(json.load(reply))
 
 

@@ -4,6 +4,7 @@ import json
 import math
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from benchmarks.offline import Cost, Encoded
 from benchmarks.plot import draw
 from benchmarks.report import as_json, as_markdown
 from benchmarks.result import Result, Row, percentile
-from benchmarks.running import CannotStart
+from benchmarks.running import CannotMeasure, running
 from benchmarks.servers import PEERS
 from inference.resource import locate
 
@@ -213,15 +214,52 @@ def test_commands_are_measured_and_their_vectors_compared(tmp_path: Path) -> Non
     assert len(np.load(tmp_path / f"{offline.REFERENCE}.npy")) == 50
     *_, likeness = offline.measure(writer("same", 0), tmp_path, 50, tmp_path)
     assert likeness == (1.0, 1.0)
-    with pytest.raises(CannotStart, match="its vectors are others"):
+    with pytest.raises(CannotMeasure, match="its vectors are others"):
         offline.measure(writer("other", 1), tmp_path, 50, tmp_path)
 
 
 def test_command_that_fails_is_told(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "raise SystemExit('no such model')"]
     tool = offline.Tool("broken", "broken", lambda *_: command, SAME)
-    with pytest.raises(CannotStart, match="status 1: no such model"):
+    with pytest.raises(CannotMeasure, match="status 1: no such model"):
         offline.measure(tool, tmp_path, 50, tmp_path)
+
+
+SERVER = """
+import json, sys, time
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+class Handler(BaseHTTPRequestHandler):
+    def do_POST(self):
+        texts = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["texts"]
+        if len(texts) > 1:
+            print("batches are too much", flush=True)
+            if sys.argv[2] == "silent":
+                time.sleep(60)
+            return self.send_error(500) if sys.argv[2] == "500" else None
+        body = json.dumps({"embeddings": [[1.0, 0.0]]}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+"""
+
+
+@pytest.mark.parametrize("fault", ["500", "silent", "hangs up"])
+def test_server_that_answers_a_text_and_fails_at_more_is_told(
+    fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def command(_python: Path, _model: Path, port: int) -> tuple[list[str], dict[str, str]]:
+        return [sys.executable, "-c", SERVER, str(port), fault], {}
+
+    monkeypatch.setattr("benchmarks.running._ANSWER_S", 2)
+    peer = replace(PEERS["ours"], name="weak", command=command)
+    with running(peer, tmp_path, "하나", tmp_path / "weak.log") as server:
+        assert server.embed(["하나"]) == [[1.0, 0.0]]
+        with pytest.raises(CannotMeasure, match=r"2 texts .* batches are too much"):
+            server.embed(["하나", "둘"])
 
 
 def exporter(tmp_path: Path, ending: str = "") -> Path:
@@ -236,7 +274,8 @@ def exporter(tmp_path: Path, ending: str = "") -> Path:
 def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(onnx_model, "ENVIRONMENTS", tmp_path / "environments")
     folder = tmp_path / "model"
-    folder.mkdir()
+    (folder / "int8").mkdir(parents=True)
+    (folder / "int8" / "model.onnx").write_bytes(b"compiled")
     (folder / "model.safetensors").write_bytes(b"weights")
     return folder
 
@@ -250,7 +289,9 @@ def test_model_is_exported_beside_a_copy_again_only_when_its_weights_change(
     copies.add(onnx_model.prepare(python, model))
     [copy] = copies
     assert (copy / "model.safetensors").read_bytes() == b"other weights"
-    assert [file.name for file in model.iterdir()] == ["model.safetensors"]
+    # The peer would take another ONNX file for the export.
+    assert list(copy.rglob("*.onnx")) == []
+    assert sorted(file.name for file in model.iterdir()) == ["int8", "model.safetensors"]
     assert (tmp_path / "runs").read_text() == "run\n" * 2
 
 

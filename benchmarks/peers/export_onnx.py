@@ -19,5 +19,14 @@ if __name__ == "__main__":
     (model / "onnx").mkdir()
     # optimum copies tokenizer and configuration too, which are in the folder already.
     with tempfile.TemporaryDirectory(dir=model) as exported:
-        main_export(str(model), exported, task="feature-extraction", dtype="fp32", framework="pt")
+        main_export(
+            str(model),
+            exported,
+            task="feature-extraction",
+            dtype="fp32",
+            framework="pt",
+            # It would take a folder with sentence_bert_config.json for a sentence-transformers
+            # model, and pool within the graph; infinity pools what the graph gives.
+            library_name="transformers",
+        )
         Path(exported, "model.onnx").rename(model / "onnx" / "model.onnx")
