@@ -181,6 +181,14 @@ def test_vectors_of_another_model_are_refused(store: Store) -> None:
     assert store.counts().documents == 2
 
 
+def test_other_weights_of_the_same_name_are_told_from_another_model(store: Store) -> None:
+    store.put(rows(0, 2), IDENTITY)
+    with pytest.raises(Conflict, match="of the model first, and the model second is loaded"):
+        store.check_identity(OTHER)
+    with pytest.raises(Conflict, match="of the model first, and another of that name is loaded"):
+        store.check_identity(Identity("first", "2", DIMENSION, "fp32"))
+
+
 def test_an_empty_collection_takes_any_model(store: Store) -> None:
     store.put(rows(0, 2), IDENTITY)
     store.remove(["0", "1"])

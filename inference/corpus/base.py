@@ -165,10 +165,11 @@ def check_identity(stored: Identity, loaded: Identity) -> None:
         Conflict: they are of two models.
     """
     if not stored.matches(loaded):
+        same_name = stored.model == loaded.model
+        now = "another of that name" if same_name else f"the model {loaded.model}"
         raise Conflict(
-            f"The collection's vectors are of the model {stored.model}, and the model "
-            f"{loaded.model} is loaded: embed the collection anew with ssang collections reembed, "
-            "or load the other model."
+            f"The collection's vectors are of the model {stored.model}, and {now} is loaded: "
+            "embed the collection anew with ssang collections reembed, or load the other model."
         )
 
 

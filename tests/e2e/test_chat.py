@@ -508,7 +508,7 @@ def test_vectors_of_another_model_are_explained_with_the_mend(
     page.route("**/search", lambda route: route.fulfill(status=409, json=conflict))
     open_page(page, collection=collection, q=QUERY)
     notices = page.locator("#collection-notices")
-    expect(notices).to_contain_text("다른 모델(old-model)로 만들어져")
+    expect(notices).to_contain_text("다른 가중치(old-model)로 만들어져")
     expect(notices).to_contain_text("ssang collections reembed 생활")
     expect(notices).to_contain_text("25%")
     expect(page.locator("#alert")).to_contain_text("서버의 설명: made with old-model")
